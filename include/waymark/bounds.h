@@ -1,0 +1,46 @@
+/**
+ * Every ceiling of the program, each with its reason. What comes from outside names its source.
+ */
+#ifndef WAYMARK_BOUNDS_H
+#define WAYMARK_BOUNDS_H
+
+/* CloudTrail User Guide, "CloudTrail record contents": an event is at most 256 KB from eventVersion 1.05 on. */
+#define WM_MAX_RECORD_BYTES (256u * 1024u)
+/* Same page: requestParameters and responseElements at most 100 KB each, replaced by a marker when larger. */
+#define WM_MAX_PARAMETERS_BYTES (100u * 1024u)
+/* Same page: additionalEventData at most 28 KB. */
+#define WM_MAX_ADDITIONAL_BYTES (28u * 1024u)
+/* Same page: userAgent, errorCode, errorMessage, requestID are cut to 1 KB. */
+#define WM_MAX_RECORD_TEXT_BYTES 1024u
+
+/* A state change carries one document; the largest modelled today is an origin endpoint of some 20 KB. */
+#define WM_MAX_DOCUMENT_BYTES (256u * 1024u)
+/* One call changes few documents; a bound keeps an entry's size known before it is built. */
+#define WM_MAX_CHANGES 16u
+/* Record and changes with their frames; anything longer in a segment is damage. */
+#define WM_MAX_ENTRY_BYTES (1024u * 1024u)
+
+/* Request body: the largest modelled input (an origin endpoint with all settings) is under 64 KB. Setting http.max_body_bytes. */
+#define WM_DEFAULT_MAX_BODY_BYTES (128u * 1024u)
+/* A SigV4 request with session token needs some 2.5 KiB of headers; 8 KiB is libmicrohttpd's sane pool (limits.md 1.1). */
+#define WM_DEFAULT_CONNECTION_MEMORY_BYTES (8u * 1024u)
+/* Memory of one request: body, its tree, the reply and the record. */
+#define WM_MAX_ARENA_BYTES (4u * 1024u * 1024u)
+/* Nesting of JSON; the deepest modelled input has 7 levels. Also bounds our recursion. */
+#define WM_MAX_JSON_DEPTH 32u
+
+/* CloudTrail quota page: a trail file holds at most 50 MB before compression. */
+#define WM_MAX_BATCH_BYTES (50u * 1000u * 1000u)
+/* A digest lists the files of one period; 200,000 files of 300 bytes. */
+#define WM_MAX_DIGEST_BYTES (64u * 1024u * 1024u)
+/* S3 User Guide, "Object metadata": keys at most 1,024 bytes, user metadata at most 2 KB. */
+#define WM_MAX_OBJECT_KEY_BYTES 1024u
+#define WM_MAX_OBJECT_METADATA_BYTES 2048u
+/* Answers of a store that are read into memory whole: a page of a listing, an error document. */
+#define WM_MAX_STORE_REPLY_BYTES (16u * 1024u * 1024u)
+/* Objects fetched whole by the verifier: a 50 MB file that did not compress, and some. */
+#define WM_MAX_OBJECT_BYTES (128u * 1024u * 1024u)
+
+#define WM_MAX_PATH_BYTES 4096u
+
+#endif

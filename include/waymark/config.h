@@ -1,0 +1,74 @@
+/**
+ * Settings: one YAML file, strict, overridden by environment variables (WAYMARK_…) and by flags, all from one table.
+ *
+ * An unknown key or a bad value is refused with file, line and what was expected. Precedence: flag, environment,
+ * file, default.
+ */
+#ifndef WAYMARK_CONFIG_H
+#define WAYMARK_CONFIG_H
+
+#include "waymark/log.h"
+#include "waymark/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** One trail's settings. Texts are never NULL; "" is unset. */
+struct wm_config_trail {
+    const char *name;
+    const char *store;            /* "file" or "s3" */
+    const char *folder;           /* file: default <data_dir>/bucket */
+    const char *bucket;           /* s3: required; file: the name written into digests, default "waymark" */
+    const char *prefix;
+    const char *endpoint;         /* s3 */
+    const char *region;           /* s3: of the bucket; default: the server's region */
+    const char *addressing;       /* s3: "path" or "virtual" */
+    const char *credentials_file; /* s3: default: the environment, then ~/.aws/credentials */
+    const char *profile;
+    const char *ca_file;
+    const char *encryption;       /* s3: "none" or "AES256" */
+    const char *codec;            /* "zstd" or "gzip" */
+    int64_t codec_level;          /* 0: the codec's default */
+    int64_t batch_bytes;
+    int64_t batch_records;
+    int64_t batch_age_ms;
+    int64_t digest_period_s;
+};
+
+struct wm_config {
+    const char *data_dir;
+    const char *listen;           /* "127.0.0.1:8480", "[::1]:0" */
+    const char *account_id;       /* 12 digits */
+    const char *region;
+    enum wm_log_level log_level;
+    struct {
+        int64_t threads;
+        int64_t max_connections;
+        int64_t connection_memory_bytes; /* headers of a request must fit; else 431 */
+        int64_t max_body_bytes;          /* else 413 */
+        int64_t request_timeout_ms;      /* a request must be whole within; else 408 */
+        int64_t idle_timeout_ms;         /* a kept-alive connection without a request is closed */
+        int64_t shutdown_timeout_ms;
+        const char *const *trusted_proxies; /* addresses or CIDR blocks whose X-Forwarded-For is believed */
+        size_t n_trusted_proxies;
+    } http;
+    struct {
+        bool enabled;             /* false: nothing is recorded; for measuring only (`scripts/bench`) */
+        int64_t segment_bytes;
+        int64_t max_bytes;
+    } journal;
+    struct wm_config_trail *trails;
+    size_t n_trails;
+};
+
+/**
+ * Read the settings of a command line: --config FILE and the flags of the table.
+ * @param out  released with wm_config_free(); set only on WM_OK
+ * @return WM_OK; WM_E_END (--help or --version: printed, exit 0); WM_E_INVALID (*err: "FILE:LINE: …" or "--flag: …");
+ *         WM_E_NOT_FOUND (no such file); WM_E_NOMEM
+ */
+enum wm_status wm_config_load(int argc, char **argv, struct wm_config **out, bool *out_check_only,
+                              struct wm_err *err) WM_MUST_CHECK;
+void wm_config_free(struct wm_config *c); /* NULL allowed */
+
+#endif

@@ -1,0 +1,141 @@
+/**
+ * The journal: entries in one order, durable when a commit has covered them. The format stands at the head of
+ * journal.c.
+ *
+ * An entry holds an audit record (finished JSON), the changes of state that the call made, and a header with what
+ * followers choose by. Both become durable together or not at all.
+ *
+ *     wm_journal_open(&options, &journal, &err);              recovers: cuts a torn tail, reports damage
+ *     wm_journal_append(journal, &entry, &seq, &err);         any thread; in memory, in order
+ *     wm_journal_commit(journal, seq, &err);                  one write and one fdatasync for all that waited
+ *     wm_journal_close(journal);
+ *
+ * A failed write or sync is final: the journal refuses whatever follows with WM_E_FAILED, and opening it again
+ * recovers to the durable prefix.
+ *
+ * Followers read with a `struct wm_journal_reader` up to what is durable, keep their own cursor durable, and tell the
+ * journal how far they are by wm_journal_set_cursor(); a segment that every cursor has passed is reused or removed.
+ */
+#ifndef WAYMARK_JOURNAL_H
+#define WAYMARK_JOURNAL_H
+
+#include "waymark/bounds.h"
+#include "waymark/buf.h"
+#include "waymark/clock.h"
+#include "waymark/io.h"
+#include "waymark/status.h"
+
+struct wm_journal;
+struct wm_journal_reader;
+
+/** Flags of an entry, for followers to choose by. */
+enum wm_entry_flag {
+    WM_ENTRY_READ_ONLY = 1 << 0, /* the operation cannot change state */
+    WM_ENTRY_REFUSED = 1 << 1,   /* the record has an errorCode */
+};
+
+/** A change of one document of the state. */
+struct wm_change {
+    struct wm_view kind;     /* such as "mediapackage.channel"; 1 to 255 bytes */
+    struct wm_view id;       /* 1 to 1,024 bytes */
+    struct wm_view document; /* JSON; the empty view removes the document */
+};
+
+/** An entry, to append or as read. */
+struct wm_entry {
+    uint64_t seq;                 /* from 1, without gaps; set by the journal */
+    struct wm_wall_ns time;       /* eventTime */
+    uint16_t flags;               /* enum wm_entry_flag */
+    struct wm_view event_source;  /* at most 255 bytes each */
+    struct wm_view event_name;
+    struct wm_view principal;     /* ARN, or the claimed access key id; may be empty */
+    struct wm_view record;        /* finished JSON, at most WM_MAX_RECORD_BYTES */
+    const struct wm_change *changes;
+    size_t n_changes;             /* at most WM_MAX_CHANGES */
+};
+
+struct wm_journal_options {
+    const char *dir;          /* made when absent */
+    const struct wm_io *io;
+    const struct wm_clock *clock;
+    uint64_t segment_bytes;   /* size of a segment, 64 KiB to 1 GiB; an entry that does not fit starts the next one */
+    uint64_t max_bytes;       /* of all segments together; an append that would need more is refused. 0: no limit */
+};
+
+/** What recovery found; also for the log line at start. */
+struct wm_journal_recovery {
+    uint64_t first_seq;      /* oldest entry kept, or next_seq when there is none */
+    uint64_t next_seq;       /* the number that the next entry gets */
+    uint64_t cut_bytes;      /* a torn tail that was cut, 0 if none */
+    uint64_t damaged_seq;    /* first sequence number lost to damage before the tail, 0 if none */
+    char damaged_path[512];  /* where, "" if nothing is damaged */
+};
+
+/**
+ * Open or create the journal and recover it.
+ * @return WM_OK; WM_E_CORRUPT (durable entries are damaged or missing: *err names segment and sequence number; nothing
+ *         was changed); WM_E_UNSUPPORTED (written by a newer version); WM_E_EXISTS (another process has it open);
+ *         WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
+ * @thread any
+ */
+enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_journal **out,
+                               struct wm_journal_recovery *out_recovery, struct wm_err *err) WM_MUST_CHECK;
+
+/** Close; what was appended and not committed is lost. Readers must be closed before. NULL allowed. */
+void wm_journal_close(struct wm_journal *j);
+
+/**
+ * Append an entry in memory; durable once wm_journal_commit() has covered its sequence number.
+ * @param out_seq  its number; set only on WM_OK
+ * @return WM_OK; WM_E_LIMIT (a part is too large); WM_E_FULL (max_bytes reached: no effect, retry when followers have
+ *         moved on); WM_E_FAILED (an earlier write failed); WM_E_NOMEM
+ * @thread any   @locks takes journal.mu
+ */
+enum wm_status wm_journal_append(struct wm_journal *j, const struct wm_entry *e, uint64_t *out_seq,
+                                 struct wm_err *err) WM_MUST_CHECK;
+
+/**
+ * Return when every entry up to seq is durable. Whoever arrives first writes and syncs for all; the others wait.
+ * @return WM_OK; WM_E_FAILED (*err says what failed, the first time and ever after)
+ * @thread any, not a follower   @locks takes journal.mu, none while writing
+ */
+enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+
+/** Highest durable sequence number, 0 when empty. @thread any */
+uint64_t wm_journal_durable(struct wm_journal *j);
+/** True once a write or sync has failed. @thread any */
+bool wm_journal_failed(struct wm_journal *j);
+
+/**
+ * Declare a follower's progress: it needs nothing up to and including seq. Register each follower before the first
+ * append (seq 0 if it has seen nothing); a name never registered holds nothing back.
+ * @thread any   @locks takes journal.mu
+ */
+enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower, uint64_t seq) WM_MUST_CHECK;
+
+struct wm_journal_stats {
+    uint64_t appended;       /* entries since open */
+    uint64_t commits;        /* fdatasync calls since open */
+    uint64_t durable_seq;
+    uint64_t first_seq;      /* oldest entry kept */
+    uint64_t bytes;          /* of all segments on disk */
+};
+void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out);
+
+/**
+ * Read from the entry after `after_seq` on. Reads only what is durable.
+ * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_NOMEM
+ * @thread the follower's; one reader belongs to one thread
+ */
+enum wm_status wm_journal_reader_open(struct wm_journal *j, uint64_t after_seq, struct wm_journal_reader **out,
+                                      struct wm_err *err) WM_MUST_CHECK;
+void wm_journal_reader_close(struct wm_journal_reader *r); /* NULL allowed */
+
+/**
+ * The next entry. Its views are valid until the next call with the same reader.
+ * @return WM_OK; WM_E_END (nothing more is durable yet); WM_E_CORRUPT; WM_E_IO; WM_E_NOMEM
+ */
+enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out,
+                                      struct wm_err *err) WM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,51 @@
+/**
+ * The face of the recorder: the journal, the state behind it and the status board, opened and closed as one.
+ *
+ * One call, on an http thread:
+ *
+ *     wm_state_lock(r->state);
+ *     … the handler reads the state and decides on changes …
+ *     wm_recorder_submit(r, &entry, &seq, &err);       journal and memory, in one step
+ *     wm_state_unlock(r->state);
+ *     … the rest of the loop's turn …
+ *     wm_recorder_commit(r, highest_seq, &err);        then the replies may leave
+ */
+#ifndef WAYMARK_RECORDER_H
+#define WAYMARK_RECORDER_H
+
+#include "waymark/board.h"
+#include "waymark/journal.h"
+#include "waymark/state.h"
+#include "waymark/status.h"
+
+struct wm_recorder {
+    struct wm_journal *journal;
+    struct wm_state *state;
+    struct wm_board *board;
+};
+
+struct wm_recorder_options {
+    const char *data_dir;      /* journal/ and state.db below it */
+    const struct wm_io *io;
+    const struct wm_clock *clock;
+    uint64_t segment_bytes;
+    uint64_t max_journal_bytes;
+};
+
+/** Open everything, recover, bring the state up to the journal's end, and start the state's follower thread. */
+enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_recorder **out,
+                                struct wm_err *err) WM_MUST_CHECK;
+/** Stop the follower after it has caught up, and close. NULL allowed. */
+void wm_recorder_close(struct wm_recorder *r);
+
+/**
+ * Append the entry and apply its changes to memory; both or neither.
+ * @return as wm_journal_append()
+ * @locks state held
+ */
+enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *e, uint64_t *out_seq,
+                                  struct wm_err *err) WM_MUST_CHECK;
+/** As wm_journal_commit(). */
+enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+
+#endif

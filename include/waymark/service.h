@@ -1,0 +1,121 @@
+/**
+ * A service: its operation table and handlers. The dispatcher does everything else for all of them alike:
+ * authenticate, find the operation, decode and check the parameters, run, record, wait, reply. A handler cannot forget
+ * to be recorded, since it does not do the recording. Adding an operation is adding a row and a handler.
+ *
+ * A handler is given decoded parameters and returns a document and a list of state changes, or an error by its modelled
+ * name:
+ *
+ *     static enum wm_status describe_channel(struct wm_call *c, struct wm_reply *r)
+ *     {
+ *         struct wm_view id = wm_json_get_text(c->params, "id"), doc;
+ *         if (!wm_state_get(c->state, WM_LIT("mediapackage.channel"), id, &doc))
+ *             return wm_reply_error(c, r, "NotFoundException", 404, "No channel with id %.*s", WM_ARG(id));
+ *         …
+ *         r->document = …;
+ *         return WM_OK;
+ *     }
+ *
+ * @thread http   @locks state held while a handler runs
+ */
+#ifndef WAYMARK_SERVICE_H
+#define WAYMARK_SERVICE_H
+
+#include "waymark/arena.h"
+#include "waymark/board.h"
+#include "waymark/bounds.h"
+#include "waymark/clock.h"
+#include "waymark/journal.h"
+#include "waymark/json.h"
+#include "waymark/record.h"
+#include "waymark/state.h"
+#include "waymark/status.h"
+
+/** What the services share, constant after start. */
+struct wm_service_env {
+    struct wm_view account_id;   /* 12 digits */
+    struct wm_view region;
+    struct wm_board *board;
+    const struct wm_clock *clock;
+    const uint8_t *master_key;   /* 32 bytes: secrets given to callers are derived from it, never stored */
+};
+
+/** One call, as a handler sees it. Everything lives until the reply has been sent. */
+struct wm_call {
+    const struct wm_service_env *env;
+    const struct wm_operation *operation;
+    struct wm_arena *arena;
+    struct wm_state *state;
+    const struct wm_json *params; /* object of decoded input members, never NULL; only modelled members, types checked */
+    struct wm_identity identity;  /* who was proven to call */
+    struct wm_wall_ns now;
+};
+
+/** What a handler answers. */
+struct wm_reply {
+    int http_status;              /* set from the operation's row; a handler need not touch it */
+    struct wm_json *document;     /* output members; NULL: empty output */
+    struct wm_change changes[WM_MAX_CHANGES];
+    size_t n_changes;
+    const char *error_code;       /* NULL: success. A modelled name, such as "NotFoundException" */
+    struct wm_view error_message; /* one sentence: which field, which limit, what to do */
+};
+
+/** Answer with an error; changes are dropped. Always returns WM_OK, since a refusal is an answer: `return wm_reply_error(…)`. */
+enum wm_status wm_reply_error(struct wm_call *c, struct wm_reply *r, const char *code, int http_status, const char *fmt,
+                              ...) WM_PRINTF(5, 6);
+/** Add a change; views are not copied (they live in the arena or are literals). More than WM_MAX_CHANGES is an error of ours. */
+void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id, struct wm_view document);
+
+enum wm_member_place { WM_IN_BODY, WM_IN_PATH, WM_IN_QUERY };
+enum wm_member_type {
+    WM_MEMBER_STRING,
+    WM_MEMBER_INTEGER,
+    WM_MEMBER_BOOLEAN,
+    WM_MEMBER_TIME,       /* read as a number of Unix seconds (JSON) or ISO 8601 (query), handed on as WM_JSON_TIME */
+    WM_MEMBER_STRING_MAP, /* object of strings */
+    WM_MEMBER_STRING_LIST,
+    WM_MEMBER_STRUCT,     /* an object; the handler looks into it */
+};
+
+/** One input member of an operation. */
+struct wm_member {
+    const char *name;             /* as on the wire; also the name in requestParameters, its first letter lowered */
+    enum wm_member_type type;
+    enum wm_member_place place;   /* JSON protocols without paths: always WM_IN_BODY */
+    bool required;
+    bool secret;                  /* replaced by the service's marker in the record */
+    int64_t min, max;             /* of an integer's value, or of a string's length in characters; both 0: any */
+};
+
+struct wm_operation {
+    const char *name;             /* "DescribeChannel" */
+    const char *method;           /* REST: "GET"; NULL for services addressed by target or Action */
+    const char *path;             /* REST: "/channels/{id}": each {name} is one segment, decoded once */
+    bool read_only;
+    int http_status;              /* of success: 200, 202, 204 */
+    const struct wm_member *input; /* ended by a row without a name; NULL: no input */
+    /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
+    const char *const *secret_output;
+    enum wm_status (*run)(struct wm_call *c, struct wm_reply *r);
+};
+
+struct wm_service {
+    const char *signing_name;     /* SigV4 service, such as "mediapackage" */
+    const char *event_source;     /* "mediapackage.amazonaws.com" */
+    const char *api_version;      /* "2017-10-12"; also Version of the query protocol */
+    const char *json_target;      /* awsJson: part of X-Amz-Target between the last two dots or before it: "CloudTrail_20131101"; NULL: not spoken */
+    const char *query_xmlns;      /* awsQuery: namespace of the answer; NULL: not spoken */
+    bool rest;                    /* restJson1: operations have method and path */
+    const char *redaction;        /* what stands for a secret in records: "***" or "HIDDEN_DUE_TO_SECURITY_REASONS" */
+    const char *validation_error; /* name and status for a missing, unknown-typed or out-of-range member */
+    int validation_status;
+    const struct wm_operation *operations;
+    size_t n_operations;
+};
+
+extern const struct wm_service wm_service_mediapackage;
+extern const struct wm_service wm_service_cloudtrail;
+extern const struct wm_service wm_service_sts;
+
+#endif

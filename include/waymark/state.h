@@ -1,0 +1,66 @@
+/**
+ * The state: documents (`kind`, `id` → JSON) in memory, and their copy in SQLite.
+ *
+ * Memory is what services read. A call reads and decides under the state's lock, appends its entry to the journal and
+ * applies the changes before it lets go, so changes happen in sequence order and no read sees a change whose entry
+ * has a higher number than its own.
+ *
+ * The copy follows the journal behind its own cursor, documents and cursor in one transaction. Start-up is: load the
+ * copy, then apply the journal's entries from its cursor on. Removing the copy's file costs the documents whose
+ * entries are retired from the journal; it is part of the data, not a cache.
+ */
+#ifndef WAYMARK_STATE_H
+#define WAYMARK_STATE_H
+
+#include "waymark/journal.h"
+#include "waymark/status.h"
+#include "waymark/sync.h"
+
+struct wm_state;
+
+/** Open the copy at path (made when absent) and load it. *out_cursor: the last sequence number applied to it. */
+enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *out_cursor,
+                             struct wm_err *err) WM_MUST_CHECK;
+void wm_state_close(struct wm_state *s); /* NULL allowed */
+
+/** The lock under which services read and change. @thread http */
+void wm_state_lock(struct wm_state *s);
+void wm_state_unlock(struct wm_state *s);
+
+/**
+ * The document; false when there is none.
+ * @param out  valid until the lock is released
+ * @locks state held
+ */
+bool wm_state_get(struct wm_state *s, struct wm_view kind, struct wm_view id, struct wm_view *out);
+/** Number of documents of a kind. @locks state held */
+size_t wm_state_count(struct wm_state *s, struct wm_view kind);
+/**
+ * Call each with the documents of a kind in the order of their ids (by bytes), those behind `after` (empty: all);
+ * stops when it returns false.
+ * @locks state held
+ */
+void wm_state_each(struct wm_state *s, struct wm_view kind, struct wm_view after,
+                   bool (*each)(void *arg, struct wm_view id, struct wm_view document), void *arg);
+
+/**
+ * Make sure that wm_state_apply() of these changes cannot fail: memory is set aside. Called before the entry is
+ * appended, because an entry in the journal must have its effect.
+ * @locks state held
+ */
+enum wm_status wm_state_reserve(struct wm_state *s, const struct wm_change *changes, size_t n,
+                                struct wm_err *err) WM_MUST_CHECK;
+/** Apply changes that were reserved. @locks state held */
+void wm_state_apply(struct wm_state *s, const struct wm_change *changes, size_t n);
+
+/**
+ * Bring the copy up to the end of what the reader gives (at most max_entries), in one transaction with the cursor.
+ * @param out_cursor  last sequence number the copy now holds, durable
+ * @param memory_too  also apply to memory: at start, before anything else runs
+ * @return WM_OK; WM_E_END (nothing new); WM_E_IO, WM_E_FULL, WM_E_CORRUPT
+ * @thread state follower
+ */
+enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, size_t max_entries, bool memory_too,
+                               uint64_t *out_cursor, struct wm_err *err) WM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,65 @@
+/**
+ * One trail: a follower of the journal that batches records into trail files, puts them into its store, and seals a
+ * signed digest each period. One thread per trail, with its own store, cursor and ledger; what is in the bucket is
+ * there exactly once:
+ *
+ *  1. A file's plan (first and last sequence number, key, delivery time) is durable in the ledger before its upload
+ *     begins, and its content is a pure function of plan and journal. A retry writes the same bytes under the same key.
+ *  2. An object that is there already is compared: equal means that an earlier reply was lost, and counts as stored.
+ *  3. A digest is planned, signed and put the same way, when everything delivered before its end is in the ledger.
+ *
+ * Nothing is given up: whatever the store answers, the trail waits (jittered, capped backoff), says why on the board
+ * and in the log, and goes on by itself.
+ */
+#ifndef WAYMARK_TRAIL_H
+#define WAYMARK_TRAIL_H
+
+#include "waymark/board.h"
+#include "waymark/clock.h"
+#include "waymark/codec.h"
+#include "waymark/io.h"
+#include "waymark/journal.h"
+#include "waymark/signer.h"
+#include "waymark/status.h"
+#include "waymark/store.h"
+
+struct wm_trail;
+
+struct wm_trail_options {
+    struct wm_view name;           /* 3 to 128 of [A-Za-z0-9._-]: CloudTrail's rule, checked by wm_trail_name_valid() */
+    struct wm_view account_id;
+    struct wm_view region;
+    struct wm_view prefix;
+    const struct wm_codec *codec;
+    int codec_level;
+    uint64_t batch_bytes;          /* uncompressed; 64 KiB to WM_MAX_BATCH_BYTES */
+    uint64_t batch_records;        /* at most so many records a file, 1 to 1,000,000 */
+    int64_t batch_age_ms;          /* a record waits at most so long for company */
+    int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
+    bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
+    const char *ledger_path;       /* SQLite file of this trail, made when absent */
+    struct wm_store *store;        /* handed over: freed with the trail, also when wm_trail_start fails */
+    struct wm_journal *journal;
+    struct wm_board *board;
+    struct wm_signer *signer;
+    const struct wm_clock *clock;
+    int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
+};
+
+/** The trail's ARN: arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME. */
+void wm_trail_arn(struct wm_view region, struct wm_view account_id, struct wm_view name, struct wm_buf *out);
+/** CloudTrail API Reference, CreateTrail, Name. On failure *err says which rule. */
+enum wm_status wm_trail_name_valid(struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
+
+/**
+ * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
+ * its thread.
+ */
+enum wm_status wm_trail_start(const struct wm_trail_options *o, struct wm_trail **out, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Stop: deliver what is durable in the journal, if the store takes it within deadline_ms; the rest waits for the next
+ * start. Releases the trail. NULL allowed.
+ */
+void wm_trail_stop(struct wm_trail *t, int64_t deadline_ms);
+
+#endif
