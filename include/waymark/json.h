@@ -42,7 +42,7 @@ struct wm_json {
 
 /**
  * Read one JSON text; nothing but blanks may follow it.
- * @param text     must outlive the tree? No: everything is copied into the arena.
+ * @param text     everything is copied out of it into the arena
  * @param out      root, set only on WM_OK
  * @return WM_OK; WM_E_INVALID (not JSON, invalid UTF-8, a key twice in one object; *err has the byte offset);
  *         WM_E_LIMIT (deeper than WM_MAX_JSON_DEPTH); WM_E_NOMEM (arena exhausted)
