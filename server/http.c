@@ -517,6 +517,10 @@ static void *loop_run(void *arg)
     struct http_loop *loop = loop_of(arg);
     struct wm_server *s = loop->server;
     int64_t swept = now_mono().ns;
+    if (wm_hash_thread_init() != WM_OK) {
+        wm_log(WM_EV_FATAL, "error=\"no memory for a server loop\"");
+        atomic_store(&s->failed, true);
+    }
     for (;;) {
         struct pollfd ready = {.fd = loop->epoll_fd, .events = POLLIN};
         (void)poll(&ready, 1, loop_timeout_ms(loop)); /* whatever woke us: look */
