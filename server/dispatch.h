@@ -1,0 +1,37 @@
+/**
+ * The one path of a call: authenticate, find the operation, decode, run, record, and write the reply. A handler cannot
+ * forget to be recorded, and what is refused on the way is recorded like what succeeds.
+ */
+#ifndef WAYMARK_SERVER_DISPATCH_H
+#define WAYMARK_SERVER_DISPATCH_H
+
+#include "server/request.h"
+#include "waymark/auth.h"
+#include "waymark/recorder.h"
+#include "waymark/service.h"
+
+/** Constant after start; shared by all loops. */
+struct wm_dispatcher {
+    const struct wm_service_env *env;
+    const struct wm_service *const *services;
+    size_t n_services;
+    struct wm_auth *auth;
+    struct wm_recorder *recorder;
+    bool record;
+};
+
+/**
+ * Work a whole request off: afterwards the reply stands in r, and its entry in the journal, not yet durable. The
+ * caller commits up to r->seq before it sends the reply.
+ * @param cache  of the calling loop
+ */
+void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r);
+
+/**
+ * Replace the reply: the entry could not be made durable, so the call must be taken for not done.
+ * The effect is in memory until the restart that a failed journal needs; nobody sees it, since every later call is
+ * answered in the same way.
+ */
+void wm_dispatch_unavailable(const struct wm_dispatcher *d, struct wm_request *r);
+
+#endif

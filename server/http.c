@@ -1,0 +1,691 @@
+/*
+ * The loops around libmicrohttpd 0.9.75, the only file that knows it.
+ *
+ * External mode: each loop owns one daemon and waits on that daemon's epoll descriptor beside its own wake-up. The
+ * library's own epoll thread is not used because it sleeps with ready connections in hand when exactly 128 of them
+ * are busy (limits.md 1.1); tests/integration/test_limits.py holds that shut.
+ *
+ * A request's way through the callbacks:
+ *
+ *     http_uri          request line read: the raw target is copied, a wm_request taken
+ *     http_handler #1   headers read: nothing to decide unless the body is announced too large
+ *     http_handler …    pieces of the body
+ *     http_handler #n   the request is whole: dispatched, its connection suspended, put on loop->waiting
+ *     (turn's end)      one commit for all that wait, all resumed
+ *     http_handler #n+1 the reply is queued
+ *     http_completed    sent, or the client left: the wm_request goes back to the loop
+ *
+ * Deadlines are ours, not the library's: it can only close a connection, and a client that was too slow is told so.
+ */
+#include "waymark/server.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/dispatch.h"
+#include "server/source_ip.h"
+#include "waymark/bounds.h"
+#include "waymark/log.h"
+#include "waymark/sync.h"
+
+#include "waymark/banned.h"
+
+#define EXCHANGE_MAGIC 0x65786368u
+#define CONNECTION_MAGIC 0x636f6e6eu
+#define LOOP_MAGIC 0x6c6f6f70u
+
+/* A body that is too large is still read up to this many times its limit, so that the client is there to hear 413:
+ * answering at once and closing would reset the connection under a client that is still sending. */
+#define DRAIN_FACTOR 64
+/* How often deadlines are looked at; a request may take so much longer than its limit. */
+#define SWEEP_MS 250
+#define LISTEN_BACKLOG 1024
+
+enum phase {
+    PHASE_IDLE,      /* no request on the connection */
+    PHASE_RECEIVING, /* a request has begun */
+    PHASE_WAITING,   /* dispatched and suspended until the commit */
+    PHASE_REPLYING,
+};
+
+struct http_loop;
+
+/* One connection, from accept to close. */
+struct connection {
+    unsigned magic;
+    struct http_loop *loop;
+    struct MHD_Connection *mhd;
+    int fd;
+    enum phase phase;
+    struct wm_mono_ns since;         /* when the phase began */
+    bool used;                       /* a request has begun on it at some time */
+    struct exchange *exchange;       /* the request in hand */
+    struct connection *before, *after; /* all connections of the loop */
+    char peer[WM_IP_TEXT_BYTES];
+};
+
+/* One request with what libmicrohttpd's callbacks need beside it; reused by the loop. */
+struct exchange {
+    unsigned magic;
+    struct wm_request request;
+    struct connection *connection;
+    bool headers_taken;
+    uint64_t body_bytes;             /* received, also those not kept */
+    struct exchange *next;           /* on loop->waiting or loop->spare */
+};
+
+struct http_loop {
+    unsigned magic;
+    struct wm_server *server;
+    pthread_t thread;
+    bool running;                    /* the thread was started */
+    struct MHD_Daemon *daemon;
+    int epoll_fd;                    /* the library's; only polled, since reading it would eat its edges */
+    struct wm_sigv4_cache *cache;
+    struct connection *connections;
+    struct exchange *waiting;        /* dispatched in this turn, newest first */
+    struct exchange *spare;
+    uint64_t highest_seq;            /* of those waiting */
+    bool draining;
+};
+
+struct wm_server {
+    struct wm_server_options o;
+    struct wm_dispatcher dispatcher;
+    struct wm_proxy_block *trusted;
+    size_t n_trusted;
+    char address[300];
+    int listen_fd;
+    struct http_loop *loops;
+    size_t n_loops;
+    atomic_bool stop;
+    atomic_llong stop_deadline_ns;   /* monotonic */
+    atomic_bool failed;
+};
+
+/* ---- requests and connections ---- */
+
+static struct wm_mono_ns now_mono(void)
+{
+    return wm_clock_mono(&wm_clock_system); /* deadlines of sockets are real time, also in tests */
+}
+
+static struct exchange *exchange_take(struct http_loop *loop)
+{
+    struct exchange *x = loop->spare;
+    if (x) {
+        loop->spare = x->next;
+        x->next = NULL;
+        return x;
+    }
+    x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->magic = EXCHANGE_MAGIC;
+    wm_request_init(&x->request, (size_t)loop->server->o.max_body_bytes);
+    return x;
+}
+
+static void exchange_give_back(struct http_loop *loop, struct exchange *x)
+{
+    wm_request_clear(&x->request);
+    x->connection = NULL;
+    x->headers_taken = false;
+    x->body_bytes = 0;
+    x->next = loop->spare;
+    loop->spare = x;
+}
+
+static struct http_loop *loop_of(void *p)
+{
+    struct http_loop *loop = p;
+    WM_ASSERT(loop && loop->magic == LOOP_MAGIC);
+    return loop;
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *c = info ? info->socket_context : NULL;
+    WM_ASSERT(!c || c->magic == CONNECTION_MAGIC);
+    return c;
+}
+
+static void connection_phase(struct connection *c, enum phase phase)
+{
+    c->phase = phase;
+    c->since = now_mono();
+}
+
+static void http_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                            enum MHD_ConnectionNotificationCode what)
+{
+    struct http_loop *loop = loop_of(cls);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct connection *c = calloc(1, sizeof *c);
+        *socket_context = c;
+        if (!c)
+            return; /* http_uri finds no connection, and the request is refused there */
+        c->magic = CONNECTION_MAGIC;
+        c->loop = loop;
+        c->mhd = mhd;
+        c->fd = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        wm_ip_text(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr, c->peer);
+        connection_phase(c, PHASE_IDLE);
+        c->after = loop->connections;
+        if (c->after)
+            c->after->before = c;
+        loop->connections = c;
+        return;
+    }
+    struct connection *c = *socket_context;
+    if (!c)
+        return;
+    if (c->before)
+        c->before->after = c->after;
+    else
+        loop->connections = c->after;
+    if (c->after)
+        c->after->before = c->before;
+    c->magic = 0;
+    free(c);
+    *socket_context = NULL;
+}
+
+/* The request line has come: the target, still raw, which SigV4 needs and the library is about to decode. */
+static void *http_uri(void *cls, const char *uri, struct MHD_Connection *mhd)
+{
+    struct http_loop *loop = loop_of(cls);
+    struct connection *c = connection_of(mhd);
+    struct exchange *x = c ? exchange_take(loop) : NULL;
+    if (!x)
+        return NULL; /* http_handler closes the connection: there is no memory to say more */
+    x->connection = c;
+    c->exchange = x;
+    c->used = true;
+    connection_phase(c, PHASE_RECEIVING);
+    struct wm_request *r = &x->request;
+    struct wm_view target = wm_arena_copy(&r->arena, wm_view_of(uri));
+    r->path = wm_view_split(&target, '?');
+    r->query = target;
+    return x;
+}
+
+static size_t http_keep_raw(void *cls, struct MHD_Connection *mhd, char *text)
+{
+    (void)cls;
+    (void)mhd;
+    return strlen(text);
+}
+
+static enum MHD_Result http_take_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                        const char *value, size_t value_len)
+{
+    struct wm_request *r = cls;
+    (void)kind;
+    if (r->n_headers == WM_SIGV4_MAX_HEADERS)
+        return MHD_NO; /* more than any client sends; a signature over one left out does not hold */
+    r->headers[r->n_headers++] =
+        (struct wm_sigv4_header){{name, name_len}, {value ? value : "", value ? value_len : 0}};
+    return MHD_YES;
+}
+
+static void exchange_take_headers(struct exchange *x, const char *method)
+{
+    const struct wm_server *s = x->connection->loop->server;
+    struct wm_request *r = &x->request;
+    r->method = wm_arena_copy(&r->arena, wm_view_of(method));
+    (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_header, r);
+    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), wm_request_header(r, "x-forwarded-for"), s->trusted,
+                                s->n_trusted);
+    x->headers_taken = true;
+}
+
+/* ---- replies ---- */
+
+static enum MHD_Result http_reply(struct exchange *x)
+{
+    struct wm_request *r = &x->request;
+    const struct wm_protocol *protocol = r->route.protocol;
+    static char nothing[1]; /* the library wants a pointer also for no bytes */
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(r->out.len, r->out.data ? r->out.data : nothing, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    enum MHD_Result ok = MHD_add_response_header(response, "x-amzn-RequestId", r->request_id);
+    if (ok && r->out.len)
+        ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, protocol->content_type);
+    if (ok && r->error_code && protocol->error_header)
+        ok = MHD_add_response_header(response, protocol->error_header, r->error_code);
+    if (ok && (x->connection->loop->draining || r->refused))
+        ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    if (ok)
+        ok = MHD_queue_response(x->connection->mhd, (unsigned)r->status, response);
+    MHD_destroy_response(response); /* the queue holds its own reference */
+    connection_phase(x->connection, PHASE_REPLYING);
+    return ok;
+}
+
+/* Answer past the library, where it has no way to: in the middle of a request. The connection ends with it. */
+static void http_reply_raw(struct exchange *x, const char *status_line)
+{
+    struct wm_request *r = &x->request;
+    struct wm_buf text;
+    wm_buf_init(&text, WM_MAX_ARENA_BYTES);
+    wm_buf_addf(&text,
+                "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                "x-amzn-RequestId: %s\r\n",
+                status_line, r->route.protocol->content_type, r->out.len, r->request_id);
+    if (r->error_code && r->route.protocol->error_header)
+        wm_buf_addf(&text, "%s: %s\r\n", r->route.protocol->error_header, r->error_code);
+    wm_buf_add_str(&text, "\r\n");
+    wm_buf_add_view(&text, wm_buf_view(&r->out));
+    /* One try, never waiting: a client that does not read its socket is past being told. */
+    (void)!send(x->connection->fd, text.data, text.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(x->connection->fd, SHUT_RDWR); /* the library sees the end and cleans up */
+    wm_buf_done(&text);
+}
+
+static void log_call(const struct wm_request *r)
+{
+    if (!wm_log_enabled(WM_EV_CALL))
+        return;
+    wm_log(WM_EV_CALL, "operation=%.*s by=%.*s from=%.*s status=%d%s%s request=%s seq=%llu", WM_ARG(r->event_name),
+           WM_ARG(r->principal.len ? r->principal : WM_LIT("unknown")), WM_ARG(r->source_ip), r->status,
+           r->error_code ? " error=" : "", r->error_code ? r->error_code : "", r->request_id,
+           (unsigned long long)r->seq);
+}
+
+/* ---- the turn ---- */
+
+static void loop_dispatch(struct http_loop *loop, struct exchange *x)
+{
+    struct wm_server *s = loop->server;
+    if (atomic_load_explicit(&s->failed, memory_order_relaxed)) {
+        /* What the journal could not store is not to be seen: no handler runs any more. */
+        x->request.refused = true;
+        x->request.refusal = WM_REFUSE_UNAVAILABLE;
+    }
+    wm_dispatch(&s->dispatcher, loop->cache, &x->request);
+    if (x->request.seq > loop->highest_seq)
+        loop->highest_seq = x->request.seq;
+}
+
+/* Make durable what was dispatched, and turn the replies of what could not be into 503. */
+static void loop_commit(struct http_loop *loop, struct exchange *first)
+{
+    struct wm_server *s = loop->server;
+    struct wm_err err;
+    bool ok = true;
+    if (loop->highest_seq > 0 && wm_recorder_commit(s->dispatcher.recorder, loop->highest_seq, &err) != WM_OK) {
+        ok = false;
+        if (!atomic_exchange(&s->failed, true))
+            wm_log(WM_EV_JOURNAL_FAILED, "error=\"%s\"", err.message);
+    }
+    loop->highest_seq = 0;
+    for (struct exchange *x = first; x; x = x->next) {
+        if (!ok && x->request.seq > 0)
+            wm_dispatch_unavailable(&s->dispatcher, &x->request);
+        log_call(&x->request);
+    }
+}
+
+static void loop_end_turn(struct http_loop *loop)
+{
+    while (loop->waiting) {
+        struct exchange *x = loop->waiting, *next;
+        loop->waiting = NULL;
+        loop_commit(loop, x);
+        for (; x; x = next) {
+            next = x->next;
+            x->next = NULL;
+            MHD_resume_connection(x->connection->mhd);
+        }
+        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+    }
+}
+
+/* Dispatch and commit at once, for the rare request that is answered before it is whole. */
+static void loop_refuse_now(struct http_loop *loop, struct exchange *x, enum wm_refusal why)
+{
+    x->request.refused = true;
+    x->request.refusal = why;
+    loop_dispatch(loop, x);
+    x->next = NULL;
+    loop_commit(loop, x);
+}
+
+static enum MHD_Result http_begin(struct exchange *x, const char *method)
+{
+    struct http_loop *loop = x->connection->loop;
+    struct wm_request *r = &x->request;
+    exchange_take_headers(x, method);
+    uint64_t announced = 0, limit = (uint64_t)loop->server->o.max_body_bytes;
+    if (wm_view_to_u64(wm_request_header(r, "content-length"), UINT64_MAX, &announced) != WM_OK)
+        announced = 0;
+    /* A client that asks before it sends, or that would send for long, is answered before its body. */
+    if (announced > limit && (announced > limit * DRAIN_FACTOR || wm_request_header(r, "expect").len)) {
+        loop_refuse_now(loop, x, WM_REFUSE_BODY_TOO_LARGE);
+        return http_reply(x);
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result http_body(struct exchange *x, const char *data, size_t *len)
+{
+    struct http_loop *loop = x->connection->loop;
+    struct wm_request *r = &x->request;
+    uint64_t limit = (uint64_t)loop->server->o.max_body_bytes;
+    x->body_bytes += *len;
+    if (x->body_bytes <= limit) {
+        wm_buf_add(&r->body, data, *len);
+    } else if (x->body_bytes > limit * DRAIN_FACTOR) { /* chunked: its length was not known before */
+        loop_refuse_now(loop, x, WM_REFUSE_BODY_TOO_LARGE);
+        http_reply_raw(x, "413 Request Entity Too Large");
+        return MHD_NO;
+    } else {
+        wm_buf_clear(&r->body);
+    }
+    *len = 0;
+    if (wm_buf_status(&r->body) == WM_E_NOMEM)
+        return MHD_NO; /* nothing has happened yet, and there is no memory to say so */
+    return MHD_YES;
+}
+
+static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                    const char *version, const char *upload_data, size_t *upload_len, void **con_cls)
+{
+    struct http_loop *loop = loop_of(cls);
+    struct exchange *x = *con_cls;
+    (void)url;
+    (void)version;
+    if (!x)
+        return MHD_NO;
+    WM_ASSERT(x->magic == EXCHANGE_MAGIC);
+    if (!x->headers_taken)
+        return http_begin(x, method);
+    if (*upload_len)
+        return http_body(x, upload_data, upload_len);
+    if (x->connection->phase == PHASE_WAITING)
+        return http_reply(x);
+
+    if (x->body_bytes > (uint64_t)loop->server->o.max_body_bytes) {
+        x->request.refused = true;
+        x->request.refusal = WM_REFUSE_BODY_TOO_LARGE;
+    }
+    loop_dispatch(loop, x);
+    if (x->request.seq == 0) { /* nothing to wait for */
+        log_call(&x->request);
+        return http_reply(x);
+    }
+    connection_phase(x->connection, PHASE_WAITING);
+    x->next = loop->waiting;
+    loop->waiting = x;
+    MHD_suspend_connection(mhd);
+    return MHD_YES;
+}
+
+static void http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls, enum MHD_RequestTerminationCode how)
+{
+    struct http_loop *loop = loop_of(cls);
+    struct exchange *x = *con_cls;
+    (void)mhd;
+    if (!x)
+        return;
+    if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->connection->phase == PHASE_RECEIVING &&
+        x->request.request_id[0] == '\0')
+        wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%.*s", x->connection->peer, WM_ARG(x->request.path));
+    x->connection->exchange = NULL;
+    connection_phase(x->connection, PHASE_IDLE);
+    exchange_give_back(loop, x);
+    *con_cls = NULL;
+}
+
+/* ---- deadlines ---- */
+
+/* The request did not come whole in time. With its headers it is a call, and recorded; without, there is nothing. */
+static void connection_too_slow(struct connection *c)
+{
+    struct exchange *x = c->exchange;
+    if (x && x->headers_taken && x->request.request_id[0] == '\0') {
+        loop_refuse_now(c->loop, x, WM_REFUSE_TOO_SLOW);
+        http_reply_raw(x, "408 Request Timeout");
+        return;
+    }
+    static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    (void)!send(c->fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* as in http_reply_raw() */
+    (void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static void loop_sweep(struct http_loop *loop)
+{
+    const struct wm_server_options *o = &loop->server->o;
+    const int64_t now = now_mono().ns;
+    struct connection *after;
+    for (struct connection *c = loop->connections; c; c = after) {
+        after = c->after;
+        int64_t ms = (now - c->since.ns) / WM_NS_PER_MS;
+        switch (c->phase) {
+        case PHASE_IDLE:
+            if (!c->used && ms > o->request_timeout_ms) /* perhaps half a request line: we are told of whole ones only */
+                connection_too_slow(c);
+            else if (loop->draining || ms > o->idle_timeout_ms)
+                (void)shutdown(c->fd, SHUT_RDWR);
+            break;
+        case PHASE_RECEIVING:
+            if (ms > o->request_timeout_ms) {
+                connection_too_slow(c);
+                connection_phase(c, PHASE_REPLYING);
+            }
+            break;
+        case PHASE_REPLYING: /* a client that does not read */
+            if (ms > o->request_timeout_ms)
+                (void)shutdown(c->fd, SHUT_RDWR);
+            break;
+        case PHASE_WAITING:
+            break;
+        }
+    }
+}
+
+/* ---- loops ---- */
+
+static bool loop_is_busy(const struct http_loop *loop)
+{
+    for (const struct connection *c = loop->connections; c; c = c->after)
+        if (c->phase != PHASE_IDLE)
+            return true;
+    return false;
+}
+
+static int loop_timeout_ms(struct http_loop *loop)
+{
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(loop->daemon, &ms) == MHD_YES && ms < SWEEP_MS)
+        return (int)ms;
+    return SWEEP_MS;
+}
+
+static void *loop_run(void *arg)
+{
+    struct http_loop *loop = loop_of(arg);
+    struct wm_server *s = loop->server;
+    int64_t swept = now_mono().ns;
+    if (wm_hash_thread_init() != WM_OK) {
+        wm_log(WM_EV_FATAL, "error=\"no memory for a server loop\"");
+        atomic_store(&s->failed, true);
+    }
+    for (;;) {
+        struct pollfd ready = {.fd = loop->epoll_fd, .events = POLLIN};
+        (void)poll(&ready, 1, loop_timeout_ms(loop)); /* whatever woke us: look */
+        (void)MHD_run(loop->daemon);
+        loop_end_turn(loop);
+
+        int64_t now = now_mono().ns;
+        if (now - swept >= SWEEP_MS * WM_NS_PER_MS || loop->draining) {
+            loop_sweep(loop);
+            swept = now;
+        }
+        if (!atomic_load(&s->stop))
+            continue;
+        if (!loop->draining) {
+            (void)MHD_quiesce_daemon(loop->daemon); /* the socket is the server's, which closes it */
+            loop->draining = true;
+        } else if (!loop_is_busy(loop) || now >= atomic_load(&s->stop_deadline_ns)) {
+            return NULL;
+        }
+    }
+}
+
+static void loop_done(struct http_loop *loop)
+{
+    if (loop->running)
+        WM_PTOK(pthread_join(loop->thread, NULL));
+    if (loop->daemon)
+        MHD_stop_daemon(loop->daemon); /* ends what is left through the callbacks */
+    while (loop->spare) {
+        struct exchange *x = loop->spare;
+        loop->spare = x->next;
+        wm_request_done(&x->request);
+        free(x);
+    }
+    wm_sigv4_cache_free(loop->cache);
+}
+
+static enum wm_status loop_init(struct wm_server *s, struct http_loop *loop, struct wm_err *err)
+{
+    const struct wm_server_options *o = &s->o;
+    loop->magic = LOOP_MAGIC;
+    loop->server = s;
+    loop->cache = wm_sigv4_cache_new();
+    if (!loop->cache)
+        return wm_fail(err, WM_E_NOMEM, "no memory for a server loop");
+    loop->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_handler, loop,
+        MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->max_connections / o->threads ? o->max_connections / o->threads : 1),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)o->connection_memory_bytes,
+        MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_URI_LOG_CALLBACK, http_uri, loop,
+        MHD_OPTION_UNESCAPE_CALLBACK, http_keep_raw, NULL,
+        MHD_OPTION_NOTIFY_COMPLETED, http_completed, loop,
+        MHD_OPTION_NOTIFY_CONNECTION, http_connection, loop,
+        MHD_OPTION_END);
+    if (!loop->daemon)
+        return wm_fail(err, WM_E_IO, "cannot start the HTTP library on %s", s->address);
+    loop->epoll_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    char name[16];
+    (void)snprintf(name, sizeof name, "http-%zu", (size_t)(loop - s->loops)); /* at most 64 loops */
+    enum wm_status status = wm_thread_start(&loop->thread, name, loop_run, loop, err);
+    loop->running = status == WM_OK;
+    return status;
+}
+
+/* ---- the server ---- */
+
+static enum wm_status server_listen(struct wm_server *s, struct wm_err *err)
+{
+    struct wm_view listen_at = wm_view_of(s->o.listen), host, port;
+    size_t colon = wm_view_rfind(listen_at, ':');
+    host = wm_view_sub(listen_at, 0, colon);
+    port = wm_view_sub(listen_at, colon + 1, listen_at.len);
+    bool bracketed = wm_view_starts(host, "[") && wm_view_ends(host, "]");
+    if (bracketed)
+        host = wm_view_sub(host, 1, host.len - 1);
+    char host_text[256], port_text[8];
+    uint64_t number;
+    if (colon == listen_at.len || host.len == 0 || wm_view_to_u64(port, 65535, &number) != WM_OK ||
+        !wm_view_copy(host, host_text, sizeof host_text) || !wm_view_copy(port, port_text, sizeof port_text))
+        return wm_fail(err, WM_E_INVALID, "listen: \"%s\" is not HOST:PORT or [IPV6]:PORT", s->o.listen);
+
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found;
+    int rc = getaddrinfo(host_text, port_text, &hints, &found);
+    if (rc != 0)
+        return wm_fail(err, WM_E_INVALID, "listen: cannot resolve %s: %s", host_text, gai_strerror(rc));
+    enum wm_status status = WM_OK;
+    int one = 1;
+    s->listen_fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->listen_fd < 0 || setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
+        bind(s->listen_fd, found->ai_addr, found->ai_addrlen) < 0 || listen(s->listen_fd, LISTEN_BACKLOG) < 0)
+        status = wm_fail_errno(err, errno, "cannot listen on %s", s->o.listen);
+    freeaddrinfo(found);
+    if (status != WM_OK)
+        return status;
+
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    if (getsockname(s->listen_fd, (struct sockaddr *)&bound, &len) < 0 ||
+        getnameinfo((struct sockaddr *)&bound, len, NULL, 0, port_text, sizeof port_text, NI_NUMERICSERV) != 0)
+        return wm_fail_errno(err, errno, "cannot tell the address of %s", s->o.listen);
+    (void)snprintf(s->address, sizeof s->address, bracketed ? "[%s]:%s" : "%s:%s", host_text, port_text);
+    return WM_OK;
+}
+
+enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_server **out, struct wm_err *err)
+{
+    struct wm_server *s = calloc(1, sizeof *s);
+    if (!s)
+        return wm_fail(err, WM_E_NOMEM, "no memory for the server");
+    s->o = *o;
+    s->listen_fd = -1;
+    s->dispatcher = (struct wm_dispatcher){o->env, o->services, o->n_services, o->auth, o->recorder, o->record};
+    enum wm_status status = WM_OK;
+    if (o->threads < 1 || o->threads > 64)
+        status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);
+    if (status == WM_OK && o->n_trusted_proxies) {
+        s->trusted = calloc(o->n_trusted_proxies, sizeof *s->trusted);
+        if (!s->trusted)
+            status = wm_fail(err, WM_E_NOMEM, "no memory for the server");
+        for (size_t i = 0; status == WM_OK && i < o->n_trusted_proxies; i++)
+            status = wm_proxy_block_parse(wm_view_of(o->trusted_proxies[i]), &s->trusted[i], err);
+        s->n_trusted = o->n_trusted_proxies;
+    }
+    if (status == WM_OK)
+        status = server_listen(s, err);
+    if (status == WM_OK) {
+        s->loops = calloc((size_t)o->threads, sizeof *s->loops);
+        if (!s->loops)
+            status = wm_fail(err, WM_E_NOMEM, "no memory for the server");
+    }
+    while (status == WM_OK && s->n_loops < (size_t)o->threads)
+        status = loop_init(s, &s->loops[s->n_loops++], err);
+    if (status != WM_OK) {
+        wm_server_stop(s, 0);
+        return status;
+    }
+    *out = s;
+    return WM_OK;
+}
+
+const char *wm_server_address(const struct wm_server *s)
+{
+    return s->address;
+}
+
+bool wm_server_failed(struct wm_server *s)
+{
+    return atomic_load(&s->failed);
+}
+
+void wm_server_stop(struct wm_server *s, int64_t deadline_ms)
+{
+    if (!s)
+        return;
+    atomic_store(&s->stop_deadline_ns, now_mono().ns + deadline_ms * WM_NS_PER_MS);
+    atomic_store(&s->stop, true);
+    for (size_t i = 0; i < s->n_loops; i++)
+        loop_done(&s->loops[i]);
+    free(s->loops);
+    if (s->listen_fd >= 0)
+        (void)close(s->listen_fd); /* nothing was written to it */
+    free(s->trusted);
+    free(s);
+}
