@@ -92,8 +92,8 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
         char folder[WM_MAX_PATH_BYTES];
         if (!data_path(c, "bucket", folder))
             return path_too_long(c, err);
-        return wm_store_file_new(&wm_io_posix, wm_view_of(t->folder[0] ? t->folder : folder), wm_view_of(t->bucket), out,
-                                 err);
+        return wm_store_file_new(&wm_io_posix, wm_view_of(t->folder[0] ? t->folder : folder),
+                                 wm_view_of(t->bucket[0] ? t->bucket : "waymark"), out, err);
     }
     struct wm_store_s3_options s3 = {
         .bucket = wm_view_of(t->bucket),

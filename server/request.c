@@ -4,6 +4,8 @@
 
 #include "waymark/banned.h"
 
+#define KEPT_BUFFER_BYTES (16u * 1024u)
+
 void wm_request_init(struct wm_request *r, size_t max_body_bytes)
 {
     memset(r, 0, sizeof *r);
@@ -13,12 +15,23 @@ void wm_request_init(struct wm_request *r, size_t max_body_bytes)
     wm_buf_init(&r->record, WM_MAX_RECORD_BYTES);
 }
 
+/* Requests are reused; one that was large must not keep its memory for ever. */
+static void buffer_reuse(struct wm_buf *b)
+{
+    if (b->cap > KEPT_BUFFER_BYTES)
+        wm_buf_done(b);
+    else
+        wm_buf_clear(b);
+}
+
 void wm_request_clear(struct wm_request *r)
 {
     wm_arena_clear(&r->arena);
-    wm_buf_clear(&r->body);
-    wm_buf_wipe(&r->out); /* may hold ingest passwords */
-    wm_buf_clear(&r->record);
+    if (r->out.len)
+        wm_wipe(r->out.data, r->out.len); /* may hold ingest passwords */
+    buffer_reuse(&r->body);
+    buffer_reuse(&r->out);
+    buffer_reuse(&r->record);
     r->method = r->path = r->query = r->source_ip = r->event_name = r->principal = WM_EMPTY;
     memset(&r->route, 0, sizeof r->route);
     r->n_headers = 0;

@@ -41,6 +41,9 @@
 /* Objects fetched whole by the verifier: a 50 MB file that did not compress, and some. */
 #define WM_MAX_OBJECT_BYTES (128u * 1024u * 1024u)
 
+/* MediaPackage User Guide, "Quotas in MediaPackage": channels per account and region. */
+#define WM_MAX_CHANNELS 30u
+
 #define WM_MAX_PATH_BYTES 4096u
 
 #endif

@@ -2,11 +2,18 @@
  * Settings: one YAML file, strict, overridden by environment variables (WAYMARK_…) and by flags, all from one table.
  *
  * An unknown key or a bad value is refused with file, line and what was expected. Precedence: flag, environment,
- * file, default.
+ * file, default. etc/waymark.yaml documents every key at its default; `waymarkd --help` lists them with their variables.
+ *
+ * Texts of the file: sizes are written with a unit (64KiB, 5MB), durations too (200ms, 5s, 1m, 1h).
+ * Variables: WAYMARK_<KEY> (WAYMARK_HTTP_THREADS), of a trail WAYMARK_TRAILS_<n>_<KEY>, from 0; the number behind the
+ * last adds a trail. Lists are separated by commas. WAYMARK_CONFIG stands for --config. A variable that looks like one
+ * of ours and is none is refused.
+ * Where nothing is said about trails there is one, "main", into <data_dir>/bucket; `trails: []` means none.
  */
 #ifndef WAYMARK_CONFIG_H
 #define WAYMARK_CONFIG_H
 
+#include "waymark/buf.h"
 #include "waymark/log.h"
 #include "waymark/status.h"
 
@@ -64,11 +71,16 @@ struct wm_config {
 /**
  * Read the settings of a command line: --config FILE and the flags of the table.
  * @param out  released with wm_config_free(); set only on WM_OK
- * @return WM_OK; WM_E_END (--help or --version: printed, exit 0); WM_E_INVALID (*err: "FILE:LINE: …" or "--flag: …");
+ * @param out_check_only  --check-config was given: say that the settings are good and exit 0; set only on WM_OK
+ * @return WM_OK; WM_E_END (--help, --version or --dump-config: printed, exit 0); WM_E_INVALID (*err: "FILE:LINE: …",
+ *         "environment NAME: …" or "--flag: …");
  *         WM_E_NOT_FOUND (no such file); WM_E_NOMEM
  */
 enum wm_status wm_config_load(int argc, char **argv, struct wm_config **out, bool *out_check_only,
                               struct wm_err *err) WM_MUST_CHECK;
 void wm_config_free(struct wm_config *c); /* NULL allowed */
+
+/** Append the settings as YAML, defaults filled in, in the form that wm_config_load() reads back. */
+enum wm_status wm_config_dump(const struct wm_config *c, struct wm_buf *out) WM_MUST_CHECK;
 
 #endif

@@ -75,7 +75,8 @@ enum wm_member_type {
     WM_MEMBER_TIME,       /* read as a number of Unix seconds (JSON) or ISO 8601 (query), handed on as WM_JSON_TIME */
     WM_MEMBER_STRING_MAP, /* object of strings */
     WM_MEMBER_STRING_LIST,
-    WM_MEMBER_STRUCT,     /* an object; the handler looks into it */
+    WM_MEMBER_STRUCT,     /* an object of `fields` */
+    WM_MEMBER_STRUCT_LIST, /* list of objects of `fields` */
 };
 
 /** One input member of an operation. */
@@ -86,6 +87,7 @@ struct wm_member {
     bool required;
     bool secret;                  /* replaced by the service's marker in the record */
     int64_t min, max;             /* of an integer's value, or of a string's length in characters; both 0: any */
+    const struct wm_member *fields; /* of a struct or of each in a list of them, ended by a row without a name; their place is not looked at */
 };
 
 struct wm_operation {
@@ -113,6 +115,20 @@ struct wm_service {
     const struct wm_operation *operations;
     size_t n_operations;
 };
+
+/**
+ * requestParameters of the record: a copy of decoded params in which secret members are replaced by the service's
+ * marker, and names begin with a lower-case letter. NULL when there are no members (the record says null), or when the
+ * arena is exhausted (wm_arena_status() tells).
+ */
+struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_service *service,
+                                         const struct wm_operation *operation, const struct wm_json *params);
+/**
+ * responseElements of the record: a copy of a reply's document in which everything that operation->secret_output names
+ * is replaced, names as above. NULL for NULL.
+ */
+struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
+                                         const struct wm_operation *operation, const struct wm_json *document);
 
 extern const struct wm_service wm_service_mediapackage;
 extern const struct wm_service wm_service_cloudtrail;

@@ -163,8 +163,6 @@ enum wm_status wm_json_parse(struct wm_arena *a, struct wm_view text, struct wm_
         struct wm_view line = wm_view_trim(wm_view_of((const char *)why));
         status = wm_fail(err, WM_E_INVALID, "not JSON at byte %zu: %.*s", at, WM_ARG(line));
         yajl_free_error(y, why);
-    } else if (!r.root) {
-        status = wm_fail(err, WM_E_INVALID, "not JSON: the text is empty");
     }
     yajl_free(y);
     if (status == WM_OK)

@@ -1,0 +1,150 @@
+#include "waymark/service.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "waymark/banned.h"
+
+/* Longest error message handed to a caller; longer ones are cut. The record keeps 1 KB of it. */
+#define MESSAGE_BYTES 1024u
+
+enum wm_status wm_reply_error(struct wm_call *c, struct wm_reply *r, const char *code, int http_status, const char *fmt,
+                              ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args); /* cut when long */
+    va_end(args);
+    r->n_changes = 0;
+    r->document = NULL;
+    r->error_code = code;
+    r->http_status = http_status;
+    r->error_message = wm_arena_copy(c->arena, wm_view_of(text));
+    return WM_OK;
+}
+
+void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id, struct wm_view document)
+{
+    WM_ASSERT(r->n_changes < WM_MAX_CHANGES);
+    r->changes[r->n_changes++] = (struct wm_change){.kind = kind, .id = id, .document = document};
+}
+
+/* ---- redaction ---- */
+
+static bool is_upper(struct wm_view name)
+{
+    return name.len && name.ptr[0] >= 'A' && name.ptr[0] <= 'Z';
+}
+
+/* "S3BucketName" is s3BucketName in a record (cloudtrail.md 2.2). */
+static struct wm_view record_name(struct wm_arena *a, struct wm_view name)
+{
+    if (!is_upper(name))
+        return name;
+    char *copy = wm_arena_alloc(a, name.len);
+    if (!copy)
+        return WM_EMPTY;
+    memcpy(copy, name.ptr, name.len);
+    copy[0] = (char)(copy[0] - 'A' + 'a');
+    return (struct wm_view){copy, name.len};
+}
+
+static struct wm_json *marker(struct wm_arena *a, const struct wm_service *service)
+{
+    struct wm_json *v = wm_json_new(a, WM_JSON_STRING);
+    if (v)
+        v->text = wm_view_of(service->redaction);
+    return v;
+}
+
+static struct wm_json *redact_members(struct wm_arena *a, const struct wm_service *service,
+                                      const struct wm_member *rows, const struct wm_json *object);
+
+static struct wm_json *redact_member(struct wm_arena *a, const struct wm_service *service, const struct wm_member *m,
+                                     const struct wm_json *value)
+{
+    if (m->secret)
+        return marker(a, service);
+    if (m->type == WM_MEMBER_STRUCT)
+        return redact_members(a, service, m->fields, value);
+    if (m->type != WM_MEMBER_STRUCT_LIST)
+        return wm_json_clone(a, value);
+    struct wm_json *list = wm_json_new(a, WM_JSON_ARRAY);
+    for (const struct wm_json *e = value->first; e; e = e->next)
+        wm_json_push(list, redact_members(a, service, m->fields, e));
+    return list;
+}
+
+/* Goes by the rows, so that what no row names cannot reach a record. */
+static struct wm_json *redact_members(struct wm_arena *a, const struct wm_service *service,
+                                      const struct wm_member *rows, const struct wm_json *object)
+{
+    struct wm_json *copy = wm_json_new(a, WM_JSON_OBJECT);
+    for (const struct wm_member *m = rows; m && m->name; m++) {
+        const struct wm_json *value = wm_json_get(object, m->name);
+        if (value)
+            wm_json_set_view(copy, record_name(a, wm_view_of(m->name)), redact_member(a, service, m, value));
+    }
+    return copy;
+}
+
+struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_service *service,
+                                         const struct wm_operation *operation, const struct wm_json *params)
+{
+    if (!params || params->count == 0)
+        return NULL;
+    struct wm_json *copy = redact_members(a, service, operation->input, params);
+    return copy && copy->count ? copy : NULL;
+}
+
+/* Replace what a dotted path names, in every element of the lists on the way. */
+static void redact_path(struct wm_arena *a, const struct wm_service *service, struct wm_json *v, struct wm_view path)
+{
+    if (!v)
+        return;
+    if (v->type == WM_JSON_ARRAY) {
+        for (struct wm_json *e = v->first; e; e = e->next)
+            redact_path(a, service, e, path);
+        return;
+    }
+    struct wm_view rest = path;
+    struct wm_json *member = wm_json_get_view(v, wm_view_split(&rest, '.'));
+    if (!member)
+        return;
+    if (rest.ptr) {
+        redact_path(a, service, member, rest);
+        return;
+    }
+    struct wm_json secret = {.type = WM_JSON_STRING, .text = wm_view_of(service->redaction)};
+    secret.key = member->key;
+    secret.next = member->next;
+    *member = secret;
+}
+
+/*
+ * Names in an output have no table. AWS's services with names in upper case have no maps in what they answer here, so
+ * everything below such a name is a member name too; below a name in lower case, as in MediaPackage's tags, a key may
+ * be the caller's own and is left alone.
+ */
+static void lower_names(struct wm_arena *a, struct wm_json *v)
+{
+    for (struct wm_json *e = v->first; e; e = e->next) {
+        if (v->type == WM_JSON_OBJECT && !is_upper(e->key))
+            continue;
+        if (v->type == WM_JSON_OBJECT)
+            e->key = record_name(a, e->key);
+        lower_names(a, e);
+    }
+}
+
+struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
+                                         const struct wm_operation *operation, const struct wm_json *document)
+{
+    struct wm_json *copy = wm_json_clone(a, document);
+    for (const char *const *path = operation->secret_output; copy && path && *path; path++)
+        redact_path(a, service, copy, wm_view_of(*path));
+    if (copy)
+        lower_names(a, copy);
+    return copy;
+}
