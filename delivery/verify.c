@@ -312,7 +312,7 @@ static enum wm_status verify_get(struct verify *v, struct wm_view key, struct wm
         err = (struct wm_err){0};
         wm_buf_clear(&v->body);
         status = wm_store_get(v->o->store, key, &v->body, headers ? &v->document : NULL, headers, n, &err);
-        if (status == WM_OK || !err.retryable || try + 1 == VERIFY_TRIES)
+        if (status != WM_E_UNAVAILABLE || !err.retryable || try + 1 == VERIFY_TRIES)
             break;
         (void)wm_stop_wait_ms(&never, (int64_t)VERIFY_RETRY_MS << try); /* nobody requests a stop */
     }
@@ -512,8 +512,7 @@ static void verify_key_at(const struct verify *v, struct wm_view key, int64_t en
     if (o.kind != VERIFY_DIGEST) /* a name that tells no time: the digest's own name then stands for it */
         return;
     size_t stamp = (size_t)(d.stamp.ptr - key.ptr);
-    size_t date = (size_t)(d.name.ptr - key.ptr) - sizeof "2026/03/01";
-    wm_buf_add(out, key.ptr, date);
+    wm_buf_addf(out, "%.*sCloudTrail-Digest/%.*s/", WM_ARG(d.account), WM_ARG(d.region));
     wm_buf_addf(out, "%.4s/%.2s/%.2s/", basic, basic + 4, basic + 6);
     wm_buf_add_view(out, d.name);
     wm_buf_addf(out, "_%s", basic);
