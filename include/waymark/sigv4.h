@@ -71,7 +71,10 @@ enum wm_sigv4_result {
     WM_SIGV4_UNKNOWN_KEY,      /* for callers of the module: no such access key, or not active */
 };
 
-/** What the request says of itself; views point into it. */
+/** Room for a presigned request's credential, signed headers and session token, decoded. */
+#define WM_SIGV4_CLAIM_BYTES 2048
+
+/** What the request says of itself; views point into the request, or, of a presigned one, into `decoded`: no copies. */
 struct wm_sigv4_claim {
     bool presigned;               /* in the query instead of the Authorization header */
     struct wm_view access_key_id;
@@ -84,6 +87,7 @@ struct wm_sigv4_claim {
     struct wm_wall_ns date;       /* X-Amz-Date, else Date */
     char date_basic[WM_TIME_BASIC_BYTES];
     int64_t expires_s;            /* presigned only */
+    char decoded[WM_SIGV4_CLAIM_BYTES]; /* not initialised */
 };
 
 /**
@@ -99,10 +103,17 @@ void wm_sigv4_cache_free(struct wm_sigv4_cache *c); /* wipes the keys; NULL allo
 
 /**
  * Does the signature hold? Checks, in this order: date within the skew window or the presigned life, scope (date of
- * day equal to the date's; region and service equal to what is expected, where given), host signed, all x-amz-*
- * headers signed, payload hash, signature in constant time.
+ * day equal to the date's; region and service equal to what is expected, where given, and never empty), host and
+ * x-amz-target signed (for S3: every x-amz-* header), payload hash, signature in constant time.
+ *
+ * The canonical request's last line is payload_hash; for S3 it may be "UNSIGNED-PAYLOAD" where x-amz-content-sha256
+ * says so or the request is presigned. Whether an unsigned x-amz-security-token is right is the caller's to check: it
+ * must belong to the access key, and a temporary key must have one.
+ *
+ * Allocates nothing but a new cache entry, and does without that when memory is short.
  * @param region   expected region, empty: any
  * @param service  expected signing name, empty: any
+ * @param message  [256] one sentence for the caller, set unless WM_SIGV4_OK
  */
 enum wm_sigv4_result wm_sigv4_verify(struct wm_sigv4_cache *c, const struct wm_sigv4_request *r,
                                      const struct wm_sigv4_claim *claim, struct wm_view secret, struct wm_view region,
@@ -123,15 +134,19 @@ struct wm_sigv4_signature {
 };
 
 /**
- * Sign all headers of the request, and x-amz-date and (when there is one) x-amz-security-token, which are not among
- * them yet. For S3 the caller has put x-amz-content-sha256 among the headers.
- * @return WM_OK; WM_E_LIMIT (too many headers); WM_E_NOMEM
+ * Sign all headers of the request (an Authorization among them is left out), and x-amz-date and (when there is one)
+ * x-amz-security-token; an x-amz-date among the headers is taken as the date. For S3 the caller has put
+ * x-amz-content-sha256 among the headers.
+ * @return WM_OK; WM_E_LIMIT (too many or too long headers); WM_E_INVALID (an x-amz-date that is none)
  */
 enum wm_status wm_sigv4_sign(struct wm_sigv4_cache *c, const struct wm_sigv4_request *r,
                              const struct wm_sigv4_credentials *credentials, struct wm_wall_ns now,
                              struct wm_sigv4_signature *out) WM_MUST_CHECK;
 
-/** The canonical request and the string to sign, for tests and for the message of a mismatch. */
+/**
+ * The canonical request and the string to sign, for tests and for the message of a mismatch.
+ * @return WM_OK; WM_E_LIMIT (request too large, or out's ceiling); WM_E_NOMEM
+ */
 enum wm_status wm_sigv4_canonical_request(const struct wm_sigv4_request *r, struct wm_view signed_headers,
                                           bool presigned, struct wm_buf *out) WM_MUST_CHECK;
 void wm_sigv4_string_to_sign(struct wm_view date_basic, struct wm_view scope_date, struct wm_view region,
