@@ -624,22 +624,24 @@ static enum wm_status verify_file(struct verify *v, const struct verify_digest *
     uint8_t hash[WM_SHA256_BYTES];
     bool read;
     v->result->files++;
+    struct verify_object *o = verify_find(v, f->key);
+    size_t listed_by = o ? o->listed_by : NONE;
+    if (o && listed_by == NONE)
+        o->listed_by = index;
     if (v->bucket.len && !wm_view_eq(f->bucket, v->bucket)) {
         verify_finding(v, f->key, "is in bucket %.*s, says digest %.*s", WM_ARG(f->bucket), WM_ARG(d->key));
         return WM_OK;
     }
     (void)snprintf(missing, sizeof missing, "missing: digest %.*s lists it", WM_ARG(d->key)); /* keys are short */
-    struct verify_object *o = verify_find(v, f->key);
     if (!o) {
         verify_finding(v, f->key, "%s", missing);
         return WM_OK;
     }
-    if (o->listed_by != NONE) {
-        verify_finding(v, f->key, "is listed twice, by digest %.*s and by digest %.*s",
-                       WM_ARG(v->digests[o->listed_by].key), WM_ARG(d->key));
+    if (listed_by != NONE) {
+        verify_finding(v, f->key, "is listed twice, by digest %.*s and by digest %.*s", WM_ARG(v->digests[listed_by].key),
+                       WM_ARG(d->key));
         return WM_OK;
     }
-    o->listed_by = index;
     enum wm_status status = verify_read(v, f->key, missing, NULL, NULL, &read);
     if (status != WM_OK || !read)
         return status;
