@@ -314,7 +314,7 @@ static char *put_normalized_path(char *o, struct wm_view path)
     return o;
 }
 
-/* Needs no normalizing? The usual case: an absolute path with neither an empty segment nor one that starts with a dot. */
+/* Needs no normalizing? Usually: an absolute path with neither an empty segment nor one that starts with a dot. */
 static bool path_is_plain(struct wm_view path)
 {
     if (path.ptr[0] != '/')
