@@ -345,7 +345,7 @@ static size_t utf8_length(const unsigned char *p, size_t left)
 
 void wm_json_write_string(struct wm_buf *out, struct wm_view text)
 {
-    const unsigned char *p = (const unsigned char *)text.ptr, *end = p + text.len, *plain = p;
+    const unsigned char *p = (const unsigned char *)(text.ptr ? text.ptr : ""), *end = p + text.len, *plain = p;
     wm_buf_add_char(out, '"');
     while (p < end) {
         char e = escape_of[*p];
