@@ -1,0 +1,1 @@
+typedef int wm_stub_;
