@@ -1,1 +1,0 @@
-typedef int wm_stub_;
