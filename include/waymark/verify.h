@@ -5,7 +5,10 @@
  * the AWS CLI: the link's hash and the signature repeated in the next digest, missing digests one by one, trail files
  * that no digest lists although their period is sealed, bytes behind a frame.
  *
- * Shares no code with scripts/verify-trail, which finds the same.
+ * A note is something that an auditor should know and that is no tampering by itself, such as a chain that begins
+ * anew, as AWS writes it after StopLogging and StartLogging.
+ *
+ * Shares no code with scripts/verify-trail, which finds the same and says it in the same words.
  */
 #ifndef WAYMARK_VERIFY_H
 #define WAYMARK_VERIFY_H
@@ -18,8 +21,9 @@ struct wm_verify_options {
     struct wm_store *store;
     struct wm_view prefix;           /* key prefix before AWSLogs/, without a final slash; may be empty */
     const struct wm_keyring *keys;
-    /** Called for each finding, in the order of checking. @param key never empty */
+    /** Called for each finding, in the order of checking. @param key never empty; valid during the call */
     void (*finding)(void *arg, struct wm_view key, const char *what);
+    void (*note)(void *arg, struct wm_view key, const char *what); /* NULL: notes are not wanted */
     void *arg;
 };
 
@@ -33,8 +37,12 @@ struct wm_verify_result {
 };
 
 /**
- * @return WM_OK: everything could be checked, out->findings says whether it is good; any other status: something could
- *         not be checked (store, keys), *err says what
+ * Blocks for as long as it takes to read everything. A request that fails and may succeed later is repeated a few times.
+ *
+ * @param out  filled in on failure too: what was found before it
+ * @return WM_OK: everything could be checked, out->findings says whether it is good; WM_E_NOT_FOUND: there is neither
+ *         a digest nor a trail file; any other status: something could not be checked (store, memory), *err says what
+ * @thread any, the one that owns the store   @locks none
  */
 enum wm_status wm_verify(const struct wm_verify_options *o, struct wm_verify_result *out, struct wm_err *err) WM_MUST_CHECK;
 
