@@ -14,8 +14,8 @@
 #define OPERATION_NAME_BYTES 128u
 /* Our deepest path has 5 segments; a request with more can lead nowhere. */
 #define MAX_SEGMENTS 16u
-/* 9999-12-31T23:59:59Z: the last second that ISO 8601 with four digits can write. */
-#define MAX_TIME_S 253402300799ll
+/* 2262-01-01T00:00:00Z: nanoseconds in 64 bits (wm_wall_ns) end later in that year. */
+#define MAX_TIME_S 9214646400ll
 
 /* ---- faults ---- */
 
@@ -128,7 +128,7 @@ static struct wm_json *time_node(struct protocol_decoder *d, double seconds)
 {
     struct wm_json *v = wm_json_new(d->arena, WM_JSON_TIME);
     if (v)
-        v->time_ms = llround(seconds * 1000);
+        v->time_ms = (int64_t)(seconds * 1000 + 0.5); /* never negative */
     return v;
 }
 
@@ -139,7 +139,7 @@ static struct wm_json *time_from_number(struct protocol_decoder *d, const struct
     char *end = text;
     double seconds = wm_view_copy(spelling, text, sizeof text) ? strtod(text, &end) : -1;
     if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0 || seconds > (double)MAX_TIME_S) {
-        protocol_bad_member(d, at, "must be a time in seconds since 1970, before the year 10000");
+        protocol_bad_member(d, at, "must be a time in seconds since 1970, before the year 2262");
         return NULL;
     }
     return time_node(d, seconds);
@@ -441,11 +441,11 @@ static void route_target(const struct wm_service *const *services, size_t n_serv
     for (size_t i = 0; i < n_services; i++)
         if (services[i]->json_target && wm_view_eq_str(prefix, services[i]->json_target))
             out->service = services[i];
-    if (!out->service && signer && signer->json_target)
-        out->service = signer;
     /* One place for every operation: a target together with another path could be meant in two ways. */
     if (wm_view_eq_str(request->method, "POST") && wm_view_eq_str(request->path, "/"))
         out->operation = find_operation(out->service, name);
+    if (!out->service && signer && signer->json_target)
+        out->service = signer; /* whose unknown operation it is */
 }
 
 /* The first value of a name in a form, decoded; the names asked for need no escapes. */

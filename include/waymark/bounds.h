@@ -20,6 +20,11 @@
 /* Record and changes with their frames; anything longer in a segment is damage. */
 #define WM_MAX_ENTRY_BYTES (1024u * 1024u)
 
+/* All documents of all services: they are held in memory. A million channels of 1 KB. */
+#define WM_MAX_STATE_BYTES (1024ull * 1024u * 1024u)
+/* Kinds of documents: some per service, and they are literals in our code. */
+#define WM_MAX_STATE_KINDS 64u
+
 /* Request body: the largest modelled input (an origin endpoint with all settings) is under 64 KB. Setting http.max_body_bytes. */
 #define WM_DEFAULT_MAX_BODY_BYTES (128u * 1024u)
 /* A SigV4 request with session token needs some 2.5 KiB of headers; 8 KiB is libmicrohttpd's sane pool (limits.md 1.1). */

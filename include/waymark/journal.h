@@ -58,24 +58,26 @@ struct wm_journal_options {
     const char *dir;          /* made when absent */
     const struct wm_io *io;
     const struct wm_clock *clock;
-    uint64_t segment_bytes;   /* size of a segment, 64 KiB to 1 GiB; an entry that does not fit starts the next one */
-    uint64_t max_bytes;       /* of all segments together; an append that would need more is refused. 0: no limit */
+    uint64_t segment_bytes;   /* size of a segment, 64 KiB to 1 GiB in steps of 4 KiB; an entry that does not fit starts
+                                 the next one. Below 2 MiB the largest entries fit into no segment */
+    uint64_t max_bytes;       /* of all segments together, at least two; an append that would need more is refused.
+                                 0: no limit */
 };
 
-/** What recovery found; also for the log line at start. */
+/** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */
 struct wm_journal_recovery {
     uint64_t first_seq;      /* oldest entry kept, or next_seq when there is none */
     uint64_t next_seq;       /* the number that the next entry gets */
     uint64_t cut_bytes;      /* a torn tail that was cut, 0 if none */
     uint64_t damaged_seq;    /* first sequence number lost to damage before the tail, 0 if none */
-    char damaged_path[512];  /* where, "" if nothing is damaged */
+    char damaged_path[512];  /* where, "" if nothing is damaged; cut when it is longer */
 };
 
 /**
  * Open or create the journal and recover it.
  * @return WM_OK; WM_E_CORRUPT (durable entries are damaged or missing: *err names segment and sequence number; nothing
  *         was changed); WM_E_UNSUPPORTED (written by a newer version); WM_E_EXISTS (another process has it open);
- *         WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
+ *         WM_E_INVALID (options); WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
  * @thread any
  */
 enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_journal **out,
@@ -87,8 +89,11 @@ void wm_journal_close(struct wm_journal *j);
 /**
  * Append an entry in memory; durable once wm_journal_commit() has covered its sequence number.
  * @param out_seq  its number; set only on WM_OK
- * @return WM_OK; WM_E_LIMIT (a part is too large); WM_E_FULL (max_bytes reached: no effect, retry when followers have
- *         moved on); WM_E_FAILED (an earlier write failed); WM_E_NOMEM
+ * When the current segment is full and the next one is still being made, it waits for it.
+ * @return WM_OK; WM_E_LIMIT (a part, or the whole for a segment, is too large); WM_E_FULL (max_bytes or the disk is full:
+ *         no effect, succeeds again when followers have moved on or space has returned; or 16 MiB wait for a commit);
+ *         WM_E_IO, WM_E_DENIED (the next segment cannot be made: no effect, tried again each second);
+ *         WM_E_FAILED (an earlier write failed); WM_E_NOMEM
  * @thread any   @locks takes journal.mu
  */
 enum wm_status wm_journal_append(struct wm_journal *j, const struct wm_entry *e, uint64_t *out_seq,
@@ -107,8 +112,11 @@ uint64_t wm_journal_durable(struct wm_journal *j);
 bool wm_journal_failed(struct wm_journal *j);
 
 /**
- * Declare a follower's progress: it needs nothing up to and including seq. Register each follower before the first
- * append (seq 0 if it has seen nothing); a name never registered holds nothing back.
+ * Declare a follower's progress: it needs nothing up to and including seq, and that is durable on its side. Register
+ * each follower before the first append (seq 0 if it has seen nothing): nothing is retired before that append, and
+ * nothing as long as no follower is registered. A name never registered holds nothing back. Going back is ignored.
+ * @return WM_OK; WM_E_CORRUPT (seq is above what is durable: the journal has lost entries that the follower has seen);
+ *         WM_E_LIMIT (too many followers, or a name of 192 bytes or more)
  * @thread any   @locks takes journal.mu
  */
 enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower, uint64_t seq) WM_MUST_CHECK;
@@ -118,13 +126,13 @@ struct wm_journal_stats {
     uint64_t commits;        /* fdatasync calls since open */
     uint64_t durable_seq;
     uint64_t first_seq;      /* oldest entry kept */
-    uint64_t bytes;          /* of all segments on disk */
+    uint64_t bytes;          /* of all segments on disk, with the one prepared ahead */
 };
 void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out);
 
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.
- * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_NOMEM
+ * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable); WM_E_IO; WM_E_NOMEM
  * @thread the follower's; one reader belongs to one thread
  */
 enum wm_status wm_journal_reader_open(struct wm_journal *j, uint64_t after_seq, struct wm_journal_reader **out,
@@ -133,7 +141,8 @@ void wm_journal_reader_close(struct wm_journal_reader *r); /* NULL allowed */
 
 /**
  * The next entry. Its views are valid until the next call with the same reader.
- * @return WM_OK; WM_E_END (nothing more is durable yet); WM_E_CORRUPT; WM_E_IO; WM_E_NOMEM
+ * @return WM_OK; WM_E_END (nothing more is durable yet); WM_E_NOT_FOUND (retired: the reader's owner has no cursor);
+ *         WM_E_CORRUPT; WM_E_UNSUPPORTED; WM_E_IO; WM_E_NOMEM
  */
 enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out,
                                       struct wm_err *err) WM_MUST_CHECK;

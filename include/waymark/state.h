@@ -18,7 +18,11 @@
 
 struct wm_state;
 
-/** Open the copy at path (made when absent) and load it. *out_cursor: the last sequence number applied to it. */
+/**
+ * Open the copy at path (made when absent) and load it. *out_cursor: the last sequence number applied to it.
+ * @return WM_OK; WM_E_EXISTS (another process has it open); WM_E_CORRUPT; WM_E_UNSUPPORTED (a newer version);
+ *         WM_E_INVALID (a database of another program); WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
+ */
 enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *out_cursor,
                              struct wm_err *err) WM_MUST_CHECK;
 void wm_state_close(struct wm_state *s); /* NULL allowed */
@@ -45,7 +49,8 @@ void wm_state_each(struct wm_state *s, struct wm_view kind, struct wm_view after
 
 /**
  * Make sure that wm_state_apply() of these changes cannot fail: memory is set aside. Called before the entry is
- * appended, because an entry in the journal must have its effect.
+ * appended, because an entry in the journal must have its effect. What was reserved and not applied is given back.
+ * @return WM_OK; WM_E_LIMIT (WM_MAX_STATE_BYTES, WM_MAX_STATE_KINDS, WM_MAX_CHANGES); WM_E_NOMEM
  * @locks state held
  */
 enum wm_status wm_state_reserve(struct wm_state *s, const struct wm_change *changes, size_t n,
@@ -57,7 +62,9 @@ void wm_state_apply(struct wm_state *s, const struct wm_change *changes, size_t 
  * Bring the copy up to the end of what the reader gives (at most max_entries), in one transaction with the cursor.
  * @param out_cursor  last sequence number the copy now holds, durable
  * @param memory_too  also apply to memory: at start, before anything else runs
- * @return WM_OK; WM_E_END (nothing new); WM_E_IO, WM_E_FULL, WM_E_CORRUPT
+ * A cursor that moves past entries without changes is stored when the journal falls silent or 65,536 have passed.
+ * @return WM_OK; WM_E_END (nothing new); WM_E_IO, WM_E_FULL, WM_E_CORRUPT …: nothing of it is stored; open a new reader
+ *         at the last *out_cursor before the next call
  * @thread state follower
  */
 enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, size_t max_entries, bool memory_too,

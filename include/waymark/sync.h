@@ -16,12 +16,14 @@
 #define WM_REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
 #define WM_ACQUIRES(...) __attribute__((acquire_capability(__VA_ARGS__)))
 #define WM_RELEASES(...) __attribute__((release_capability(__VA_ARGS__)))
+#define WM_ASSERTS_HELD(...) __attribute__((assert_capability(__VA_ARGS__)))
 #define WM_NO_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
 #define WM_CAPABILITY(x)
 #define WM_REQUIRES(...)
 #define WM_ACQUIRES(...)
 #define WM_RELEASES(...)
+#define WM_ASSERTS_HELD(...)
 #define WM_NO_ANALYSIS
 #endif
 
@@ -41,7 +43,7 @@ void wm_mutex_init(struct wm_mutex *m);
 void wm_mutex_done(struct wm_mutex *m);
 void wm_mutex_lock(struct wm_mutex *m) WM_ACQUIRES(*m);
 void wm_mutex_unlock(struct wm_mutex *m) WM_RELEASES(*m);
-void wm_mutex_assert_held(struct wm_mutex *m) WM_REQUIRES(*m);
+void wm_mutex_assert_held(struct wm_mutex *m) WM_ASSERTS_HELD(*m); /* checked at run time, believed by the analysis */
 
 struct wm_cond {
     pthread_cond_t os;

@@ -196,7 +196,7 @@ enum wm_status wm_io_read_file(const struct wm_io *io, const char *path, struct 
             out->status = WM_OK;
             room = wm_buf_room(out, out->max - out->len);
         }
-        size_t want = room ? (out->max - out->len < 16384 ? out->max - out->len : 16384) : 0, got;
+        size_t want = room ? (out->max - out->len < 16384 ? out->max - out->len : 16384) : 0, got = 0;
         if (!room) {
             char more;
             status = wm_io_read_all(io, fd, &more, 1, out->len - start, &got, err);

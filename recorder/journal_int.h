@@ -1,0 +1,260 @@
+/**
+ * Inside of the journal: the layout of its bytes, its segments and locks. For journal*.c and their tests only.
+ * What the bytes mean stands at the head of journal.c.
+ */
+#ifndef WAYMARK_JOURNAL_INT_H
+#define WAYMARK_JOURNAL_INT_H
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#include "waymark/journal.h"
+#include "waymark/sync.h"
+
+/* ---- layout: offsets of the fields, all little-endian ---- */
+
+#define SEGMENT_MAGIC "WMJRNL\r\n" /* the line end shows a transfer that changed bytes, as PNG's does */
+#define SEGMENT_VERSION 1u
+#define SEGMENT_HEADER_BYTES 4096u
+#define SEGMENT_MIN_BYTES (64u * 1024u)
+#define SEGMENT_MAX_BYTES (1024u * 1024u * 1024u)
+#define JOURNAL_ID_BYTES 16
+
+enum segment_field {
+    SEG_MAGIC = 0,         /* 8 bytes */
+    SEG_VERSION = 8,       /* u32 */
+    SEG_CRC = 12,          /* u32: CRC-32 of the header with this field 0 */
+    SEG_HEADER_LEN = 16,   /* u32: where the first frame starts */
+    SEG_INCOMPAT = 20,     /* u32: bits that a reader must know, else refuse */
+    SEG_COMPAT = 24,       /* u32: bits that a reader may skip */
+    SEG_SALT = 28,         /* u32: random, not 0; new each time the file is used */
+    SEG_ID = 32,           /* 16 bytes: which journal */
+    SEG_ORDINAL = 48,      /* u64: from 1, without gaps; also the file's name */
+    SEG_LEN = 56,          /* u64: size of the file */
+    SEG_SYNCED = 64,       /* u64: all entries up to this one were durable when the header was written */
+    SEG_CREATED = 72,      /* i64: wall time in ns */
+    SEG_END = 80,          /* zero from here to the first frame */
+};
+static_assert(SEG_ID + JOURNAL_ID_BYTES == SEG_ORDINAL && SEG_END <= SEGMENT_HEADER_BYTES, "segment header");
+
+enum frame_field {
+    FRAME_SALT = 0,        /* u32: the segment's */
+    FRAME_CRC = 4,         /* u32: CRC-32, started with the salt, of all that follows this field */
+    FRAME_LEN = 8,         /* u32: header, body and padding; a multiple of 8 */
+    FRAME_HEADER_LEN = 12, /* u16: where the body starts; a multiple of 8 */
+    FRAME_KIND = 14,       /* u8: enum frame_kind */
+    FRAME_INCOMPAT = 15,   /* u8: bits that a reader must know, else refuse */
+    FRAME_SEQ = 16,        /* u64 */
+    FRAME_SYNCED = 24,     /* u64: all entries up to this one were durable when the frame was written */
+    FRAME_TIME = 32,       /* i64: eventTime, wall time in ns */
+    FRAME_FLAGS = 40,      /* u16: enum wm_entry_flag */
+    FRAME_N_CHANGES = 42,  /* u16 */
+    FRAME_RECORD_LEN = 44, /* u32 */
+    FRAME_CHANGES_LEN = 48, /* u32 */
+    FRAME_SOURCE_LEN = 52, /* u16 */
+    FRAME_NAME_LEN = 54,   /* u16 */
+    FRAME_PRINCIPAL_LEN = 56, /* u16 */
+    FRAME_COMPAT = 58,     /* u16: bits that a reader may skip */
+    FRAME_ZERO = 60,       /* u32: zero */
+    FRAME_HEADER_BYTES = 64,
+};
+static_assert(FRAME_ZERO + 4 == FRAME_HEADER_BYTES && FRAME_HEADER_BYTES % 8 == 0, "frame header");
+
+enum change_field {
+    CHANGE_KIND_LEN = 0, /* u16 */
+    CHANGE_ID_LEN = 2,   /* u16 */
+    CHANGE_DOC_LEN = 4,  /* u32: 0 removes the document */
+    CHANGE_HEADER_BYTES = 8,
+};
+
+enum frame_kind {
+    FRAME_ENTRY = 1,
+    FRAME_MARK = 2,             /* no body; says by FRAME_SYNCED that everything up to FRAME_SEQ is durable */
+    FRAME_FIRST_OPTIONAL = 128, /* kinds from here on are skipped by a reader that does not know them */
+};
+
+#define JOURNAL_MAX_ROUTE_BYTES 255u
+#define JOURNAL_MAX_KIND_BYTES 255u
+#define JOURNAL_MAX_ID_BYTES 1024u
+
+/* ---- frames (journal_frame.c) ---- */
+
+enum frame_result {
+    FRAME_OK,
+    FRAME_SHORT, /* more bytes are needed to tell */
+    FRAME_BAD,   /* no frame of this segment */
+};
+
+/** Bytes of the frame for an entry. @return WM_E_LIMIT: a part is too large */
+enum wm_status wm_frame_size(const struct wm_entry *e, size_t *out_len, struct wm_err *err) WM_MUST_CHECK;
+/** Write it, all but what wm_frame_seal() adds. */
+void wm_frame_encode(uint8_t *p, size_t len, const struct wm_entry *e, uint64_t seq);
+void wm_frame_encode_mark(uint8_t p[FRAME_HEADER_BYTES], uint64_t seq, struct wm_wall_ns time);
+/** Salt, claim and checksum: known only when the frame is written to its segment. @return the frame's length */
+size_t wm_frame_seal(uint8_t *p, uint32_t salt, uint64_t synced_seq);
+/**
+ * Is there a whole frame at p?
+ * @param avail  bytes at p
+ * @param room   bytes from p to the segment's end
+ * @param out_len  FRAME_OK: its length; FRAME_SHORT: how many bytes are needed
+ */
+enum frame_result wm_frame_check(const uint8_t *p, size_t avail, uint64_t room, uint32_t salt, size_t *out_len);
+/** Take a checked frame of kind FRAME_ENTRY apart. @return WM_E_CORRUPT: the lengths in it contradict each other */
+enum wm_status wm_frame_decode(const uint8_t *p, struct wm_entry *out, struct wm_change changes[WM_MAX_CHANGES]) WM_MUST_CHECK;
+/** May this build read a checked frame? @return WM_E_UNSUPPORTED */
+enum wm_status wm_frame_known(const uint8_t *p) WM_MUST_CHECK;
+
+/* ---- segments (journal_segment.c) ---- */
+
+/** A segment that has, or will have, entries. Fields not marked otherwise are under journal.mu. */
+struct wm_segment {
+    struct wm_segment *newer;
+    uint64_t ordinal;   /* constant */
+    uint64_t bytes;     /* constant */
+    uint64_t synced_seq; /* constant: the header's claim */
+    uint32_t salt;      /* constant */
+    uint64_t first_seq; /* 0: no entry yet */
+    unsigned pins;      /* readers inside */
+    bool retiring;      /* the preparer is about to take the file away */
+    int fd;             /* for writing, -1 when closed; the preparer's until handed over, then the committing thread's */
+};
+
+#define SEGMENT_PATH_BYTES (WM_MAX_PATH_BYTES + 32)
+void wm_segment_path(const struct wm_journal *j, uint64_t ordinal, char out[SEGMENT_PATH_BYTES]);
+/** Make, zero-fill (or take the spare), write the header, give the name: all durable on WM_OK. @thread preparer, open */
+enum wm_status wm_segment_prepare(struct wm_journal *j, uint64_t ordinal, uint64_t synced_seq, struct wm_segment **out,
+                                  struct wm_err *err) WM_MUST_CHECK;
+/** Take the file out of the journal, durably: it becomes the spare, or is removed. @thread preparer, open */
+enum wm_status wm_segment_retire(struct wm_journal *j, const struct wm_segment *seg, struct wm_err *err) WM_MUST_CHECK;
+void wm_segment_free(struct wm_journal *j, struct wm_segment *seg); /* closes it; NULL allowed */
+/** The thread that prepares the next segment and retires old ones. */
+void *wm_preparer_run(void *journal);
+
+/* ---- reading through a window (journal_frame.c) ---- */
+
+#define WINDOW_BYTES (256u * 1024u)
+
+struct wm_window {
+    const struct wm_io *io;
+    int fd;
+    uint64_t file_bytes; /* nothing is read beyond */
+    uint8_t *data;
+    size_t cap;
+    uint64_t offset; /* of data[0] in the file */
+    size_t len;
+};
+
+void wm_window_init(struct wm_window *w, const struct wm_io *io);
+void wm_window_done(struct wm_window *w); /* does not close fd */
+void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes);
+/** Bytes at offset, at least `need` unless the file ends before. @param out_len what is there, at least min(need, rest) */
+enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
+                             struct wm_err *err) WM_MUST_CHECK;
+
+/* ---- recovery (journal_recover.c) ---- */
+
+/** Read all segments, decide where the journal ends, mend the tail; fills in the journal's list and positions. */
+enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recovery *rec, struct wm_err *err) WM_MUST_CHECK;
+
+/* ---- the journal ---- */
+
+#define JOURNAL_MAGIC_NUMBER 0x4a52u
+/* Appended and not yet committed. A turn of 256 ordinary calls has 350 KB; twice this is held while one batch is
+ * written and the next gathers, which keeps the process far below the 64 MiB that it may take. */
+#define JOURNAL_MAX_PENDING_BYTES (16u * 1024u * 1024u)
+/* A batch buffer larger than this is given back after use: one call with large documents must not cost for ever. */
+#define JOURNAL_KEEP_PENDING_BYTES (1024u * 1024u)
+/* Segments that one batch may touch. More than 2 happen only with tiny segments or giant entries. */
+#define JOURNAL_MAX_PARTS 64u
+#define JOURNAL_MAX_FOLLOWERS 128u
+#define JOURNAL_MAX_FOLLOWER_NAME 192u
+/* How long an append waits for a segment that is being prepared before it refuses: 100 times 100 ms. */
+#define JOURNAL_PREPARE_WAITS 100
+#define JOURNAL_PREPARE_WAIT_MS 100
+/* A preparation that failed is tried again after this long, and when a cursor moves. */
+#define JOURNAL_PREPARE_RETRY_MS 1000
+
+struct wm_batch_part {
+    struct wm_segment *segment;
+    uint64_t file_offset; /* where in the segment */
+    size_t from;          /* where in the buffer */
+    uint64_t last_seq;
+};
+
+/** Entries that wait for the next write, encoded. */
+struct wm_pending {
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+    struct wm_batch_part parts[JOURNAL_MAX_PARTS];
+    size_t n_parts;
+};
+
+enum prepare_state {
+    PREPARE_DONE,    /* next is there */
+    PREPARE_WORKING, /* the preparer is, or will be, at it */
+    PREPARE_REFUSED, /* it could not: prepare_err */
+};
+
+struct wm_cursor {
+    char name[JOURNAL_MAX_FOLLOWER_NAME];
+    uint64_t seq;
+};
+
+struct wm_journal {
+    unsigned magic;
+    /* constant after open */
+    const struct wm_io *io;
+    const struct wm_clock *clock;
+    char *dir;
+    uint64_t segment_bytes;
+    uint64_t max_bytes;
+    uint8_t id[JOURNAL_ID_BYTES];
+    int lock_fd;
+    pthread_t preparer;
+    bool preparer_runs;
+
+    /* written under mu, read anywhere */
+    _Atomic uint64_t durable;
+    atomic_bool failed;
+    atomic_bool stopping;
+
+    struct wm_mutex mu;
+    /* ---- under mu ---- */
+    struct wm_cond committed;    /* a batch is done */
+    struct wm_cond prepare_wake; /* to the preparer: there may be work */
+    struct wm_cond prepare_done; /* from the preparer: it has finished or refused */
+    struct wm_segment *oldest;
+    struct wm_segment *tail;     /* where the next entry goes */
+    struct wm_segment *next;     /* prepared, empty; NULL while it is being made */
+    uint64_t tail_offset;        /* where in the tail the next entry goes */
+    uint64_t next_seq;
+    struct wm_pending batches[2];
+    struct wm_pending *pending;  /* one of them; the other is being written when `writing` */
+    bool writing;
+    unsigned waiters;            /* threads in wm_journal_commit() behind the one that writes */
+    struct wm_err failure;       /* set once, with failed */
+    enum prepare_state prepare_state;
+    struct wm_err prepare_err;
+    bool touched;                /* an append was tried: all followers are registered, segments may be retired */
+    struct wm_cursor cursors[JOURNAL_MAX_FOLLOWERS];
+    size_t n_cursors;
+    uint64_t appended;
+    uint64_t commits;
+
+    /* ---- the committing thread's, handed on under mu ---- */
+    struct wm_segment *write_segment;
+    uint64_t write_offset;       /* end of what is durable in it */
+
+    /* ---- the preparer's ---- */
+    bool spare;                  /* a file of segment_bytes waits under the name "spare" */
+};
+
+/** Final: nothing is accepted any more. The first failure is the one that is told. */
+void wm_journal_fail_locked(struct wm_journal *j, const struct wm_err *err) WM_REQUIRES(j->mu);
+/** Is the oldest segment passed by all cursors and readers? */
+bool wm_journal_retirable_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
+/** The segment that holds an entry which is or will be durable; NULL when retired. */
+struct wm_segment *wm_journal_find_locked(struct wm_journal *j, uint64_t seq) WM_REQUIRES(j->mu);
+
+#endif

@@ -1,0 +1,180 @@
+/* Readers: a follower's way through the segments, up to what is durable. Format: journal.c. */
+#include "journal_int.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "waymark/banned.h"
+
+struct wm_journal_reader {
+    struct wm_journal *journal;
+    uint64_t next_seq;          /* the entry to give next */
+    struct wm_segment *segment; /* pinned; NULL before the first */
+    uint64_t offset;            /* of the next frame in it */
+    uint64_t window_durable;    /* what was durable when the window was filled: frames up to here are whole in it */
+    struct wm_window window;
+    struct wm_change changes[WM_MAX_CHANGES];
+};
+
+static void reader_leave(struct wm_journal_reader *r)
+{
+    struct wm_journal *j = r->journal;
+    if (r->window.fd >= 0)
+        (void)j->io->close(j->io->ctx, r->window.fd); /* only read */
+    r->window.fd = -1;
+    if (!r->segment)
+        return;
+    wm_mutex_lock(&j->mu);
+    r->segment->pins--;
+    if (r->segment->pins == 0 && wm_journal_retirable_locked(j))
+        wm_cond_signal(&j->prepare_wake);
+    wm_mutex_unlock(&j->mu);
+    r->segment = NULL;
+}
+
+/*
+ * Move into the segment that holds next_seq, which is durable.
+ * @return WM_OK, *out_moved false when the reader is there already; WM_E_NOT_FOUND (retired)
+ */
+static enum wm_status reader_enter(struct wm_journal_reader *r, bool *out_moved, struct wm_err *err)
+{
+    struct wm_journal *j = r->journal;
+    char path[SEGMENT_PATH_BYTES];
+    wm_mutex_lock(&j->mu);
+    struct wm_segment *seg = wm_journal_find_locked(j, r->next_seq);
+    if (seg && seg != r->segment)
+        seg->pins++; /* from now on it stays */
+    wm_mutex_unlock(&j->mu);
+    if (!seg)
+        return wm_fail(err, WM_E_NOT_FOUND, "entry %llu has been retired from the journal",
+                       (unsigned long long)r->next_seq);
+    *out_moved = seg != r->segment;
+    if (!*out_moved)
+        return WM_OK;
+    reader_leave(r);
+    r->segment = seg;
+    r->offset = SEGMENT_HEADER_BYTES;
+    wm_segment_path(j, seg->ordinal, path);
+    int fd = j->io->open(j->io->ctx, path, O_RDONLY, 0);
+    if (fd < 0) {
+        reader_leave(r); /* the next call tries again */
+        return wm_fail_errno(err, -fd, "cannot open %s", path);
+    }
+    wm_window_set(&r->window, fd, seg->bytes);
+    return WM_OK;
+}
+
+enum wm_status wm_journal_reader_open(struct wm_journal *j, uint64_t after_seq, struct wm_journal_reader **out,
+                                      struct wm_err *err)
+{
+    uint64_t durable = atomic_load(&j->durable);
+    if (after_seq > durable)
+        return wm_fail(err, WM_E_CORRUPT, "a follower has seen entry %llu, but the journal ends at %llu",
+                       (unsigned long long)after_seq, (unsigned long long)durable);
+    struct wm_journal_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        return wm_fail(err, WM_E_NOMEM, "no memory for a reader");
+    r->journal = j;
+    r->next_seq = after_seq + 1;
+    wm_window_init(&r->window, j->io);
+    enum wm_status status = WM_OK;
+    if (r->next_seq <= durable) {
+        bool moved;
+        status = reader_enter(r, &moved, err);
+    }
+    if (status != WM_OK) {
+        wm_journal_reader_close(r);
+        return status;
+    }
+    *out = r;
+    return WM_OK;
+}
+
+void wm_journal_reader_close(struct wm_journal_reader *r)
+{
+    if (!r)
+        return;
+    reader_leave(r);
+    wm_window_done(&r->window);
+    free(r);
+}
+
+static enum wm_status reader_damage(struct wm_journal_reader *r, struct wm_err *err)
+{
+    char path[SEGMENT_PATH_BYTES];
+    wm_segment_path(r->journal, r->segment->ordinal, path);
+    return wm_fail(err, WM_E_CORRUPT, "%s is damaged at byte %llu: entry %llu is not there", path,
+                   (unsigned long long)r->offset, (unsigned long long)r->next_seq);
+}
+
+/* A whole frame at the reader's place. @return WM_E_NOT_FOUND: there is none */
+static enum wm_status reader_frame(struct wm_journal_reader *r, uint64_t durable, const uint8_t **out, size_t *out_len,
+                                   struct wm_err *err)
+{
+    size_t need = FRAME_HEADER_BYTES, have;
+    const uint8_t *p;
+    if (r->window_durable < r->next_seq) { /* what it holds may have been read while it was written */
+        r->window.len = 0;
+        r->window_durable = durable;
+    }
+    for (;;) {
+        enum wm_status status = wm_window_get(&r->window, r->offset, need, &p, &have, err);
+        if (status != WM_OK)
+            return status;
+        if (have < need)
+            return WM_E_NOT_FOUND;
+        size_t len;
+        enum frame_result found = wm_frame_check(p, have, r->segment->bytes - r->offset, r->segment->salt, &len);
+        if (found == FRAME_BAD)
+            return WM_E_NOT_FOUND;
+        if (found == FRAME_OK) {
+            *out = p;
+            *out_len = len;
+            return WM_OK;
+        }
+        need = len;
+    }
+}
+
+enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out, struct wm_err *err)
+{
+    uint64_t durable = atomic_load(&r->journal->durable);
+    if (r->next_seq > durable)
+        return wm_fail(err, WM_E_END, "nothing more is durable");
+    for (;;) {
+        const uint8_t *p;
+        size_t len;
+        enum wm_status status;
+        bool moved;
+        if (!r->segment) {
+            status = reader_enter(r, &moved, err);
+            if (status != WM_OK)
+                return status;
+        }
+        status = reader_frame(r, durable, &p, &len, err);
+        if (status == WM_E_NOT_FOUND) { /* the end of this segment, or damage */
+            status = reader_enter(r, &moved, err);
+            if (status != WM_OK)
+                return status;
+            if (!moved)
+                return reader_damage(r, err);
+            continue;
+        }
+        if (status != WM_OK)
+            return status;
+        if (wm_frame_known(p) != WM_OK)
+            return wm_fail(err, WM_E_UNSUPPORTED, "entry %llu was written by a newer version",
+                           (unsigned long long)r->next_seq);
+        if (p[FRAME_KIND] != FRAME_ENTRY || wm_get_le64(p + FRAME_SEQ) < r->next_seq) {
+            r->offset += len; /* a mark, or before the place where this reader begins */
+            continue;
+        }
+        struct wm_entry e;
+        if (wm_get_le64(p + FRAME_SEQ) != r->next_seq || wm_frame_decode(p, &e, r->changes) != WM_OK)
+            return reader_damage(r, err);
+        r->offset += len;
+        r->next_seq++;
+        *out = e;
+        return WM_OK;
+    }
+}

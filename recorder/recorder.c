@@ -1,0 +1,218 @@
+#include "waymark/recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "waymark/log.h"
+#include "waymark/sync.h"
+
+#include "waymark/banned.h"
+
+#define RECORDER_MAGIC 0x57524543u
+/* The copy trails the journal by this much. Polling costs 5 wake-ups a second; a signal would cost one per commit. */
+#define FOLLOW_POLL_MS 200
+#define FOLLOW_MAX_ENTRIES 4096
+/* A copy that cannot be written is tried again after this long; meanwhile the journal keeps what it lacks. */
+#define FOLLOW_RETRY_MS 2000
+
+struct recorder {
+    struct wm_recorder face; /* first: what callers hold */
+    unsigned magic;
+    pthread_t follower;
+    bool follower_runs;
+    struct wm_stop stop;
+    atomic_bool failure_logged;
+    /* the follower's, handed over by open and back to close */
+    struct wm_journal_reader *reader;
+    uint64_t cursor;
+};
+
+static struct recorder *recorder_of(struct wm_recorder *r)
+{
+    struct recorder *full = (struct recorder *)r;
+    WM_ASSERT(full->magic == RECORDER_MAGIC);
+    return full;
+}
+
+/* ---- the follower ---- */
+
+/* @return WM_E_END when there was nothing to do */
+static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm_err *err)
+{
+    enum wm_status status;
+    if (!r->reader) {
+        status = wm_journal_reader_open(r->face.journal, r->cursor, &r->reader, err);
+        if (status != WM_OK)
+            return status;
+    }
+    status = wm_state_follow(r->face.state, r->reader, FOLLOW_MAX_ENTRIES, memory_too, &r->cursor, err);
+    if (status == WM_OK) {
+        enum wm_status moved = wm_journal_set_cursor(r->face.journal, "state", r->cursor);
+        WM_ASSERT(moved == WM_OK); /* registered, and read from this very journal */
+    } else if (status != WM_E_END) {
+        wm_journal_reader_close(r->reader); /* reads on from the copy's cursor */
+        r->reader = NULL;
+    }
+    return status;
+}
+
+static void *follower_run(void *arg)
+{
+    struct recorder *r = arg;
+    WM_ASSERT(r->magic == RECORDER_MAGIC);
+    enum wm_status last = WM_OK;
+    for (;;) {
+        struct wm_err err = {0};
+        bool stopping = wm_stop_requested(&r->stop); /* asked first: what came before the request is followed */
+        enum wm_status status = follow_once(r, false, &err);
+        if (status == WM_OK) {
+            last = WM_OK;
+            continue;
+        }
+        if (status == WM_E_END) {
+            if (stopping)
+                return NULL;
+            (void)wm_stop_wait_ms(&r->stop, FOLLOW_POLL_MS); /* asked again above */
+            continue;
+        }
+        if (status != last)
+            wm_log(WM_EV_STATE_FAILED, "cursor=%llu reason=\"%s\"", (unsigned long long)r->cursor, err.message);
+        last = status;
+        if (stopping)
+            return NULL;
+        (void)wm_stop_wait_ms(&r->stop, FOLLOW_RETRY_MS); /* asked again above */
+    }
+}
+
+/* ---- open and close ---- */
+
+static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_options *o,
+                                   struct wm_journal_recovery *found, struct wm_err *err)
+{
+    char dir[WM_MAX_PATH_BYTES];
+    int n = snprintf(dir, sizeof dir, "%s/journal", o->data_dir);
+    if (n < 0 || (size_t)n >= sizeof dir)
+        return wm_fail(err, WM_E_LIMIT, "the data folder's path is longer than %u bytes", WM_MAX_PATH_BYTES);
+    struct wm_journal_options options = {
+        .dir = dir,
+        .io = o->io,
+        .clock = o->clock,
+        .segment_bytes = o->segment_bytes,
+        .max_bytes = o->max_journal_bytes,
+    };
+    enum wm_status status = wm_journal_open(&options, &r->face.journal, found, err);
+    if (status == WM_E_CORRUPT)
+        wm_log(WM_EV_JOURNAL_DAMAGED, "segment=%s seq=%llu", found->damaged_path,
+               (unsigned long long)found->damaged_seq);
+    if (status != WM_OK)
+        return status;
+    if (found->cut_bytes)
+        wm_log(WM_EV_JOURNAL_TAIL_CUT, "bytes=%llu next_seq=%llu", (unsigned long long)found->cut_bytes,
+               (unsigned long long)found->next_seq);
+    return WM_OK;
+}
+
+static enum wm_status open_state(struct recorder *r, const struct wm_recorder_options *o,
+                                 const struct wm_journal_recovery *found, struct wm_err *err)
+{
+    char path[WM_MAX_PATH_BYTES];
+    int n = snprintf(path, sizeof path, "%s/state.db", o->data_dir);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return wm_fail(err, WM_E_LIMIT, "the data folder's path is longer than %u bytes", WM_MAX_PATH_BYTES);
+    enum wm_status status = wm_state_open(path, &r->face.state, &r->cursor, err);
+    if (status != WM_OK)
+        return status;
+    /* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. */
+    if (r->cursor >= found->next_seq)
+        return wm_fail(err, WM_E_CORRUPT, "%s has seen entry %llu, but the journal ends before %llu: segments are missing",
+                       path, (unsigned long long)r->cursor, (unsigned long long)found->next_seq);
+    if (r->cursor + 1 < found->first_seq)
+        return wm_fail(err, WM_E_CORRUPT, "%s ends at entry %llu, but the journal begins at %llu: it is missing or too old",
+                       path, (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
+    return WM_OK;
+}
+
+enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_recorder **out, struct wm_err *err)
+{
+    struct wm_journal_recovery found = {0};
+    struct recorder *r = calloc(1, sizeof *r);
+    if (!r)
+        return wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
+    r->magic = RECORDER_MAGIC;
+    wm_stop_init(&r->stop);
+
+    enum wm_status status = WM_OK;
+    r->face.board = wm_board_new();
+    if (!r->face.board)
+        status = wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
+    if (status == WM_OK)
+        status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
+    if (status == WM_OK)
+        status = open_journal(r, o, &found, err);
+    if (status == WM_OK)
+        status = open_state(r, o, &found, err);
+    if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
+        status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
+    uint64_t loaded = r->cursor;
+    while (status == WM_OK)
+        status = follow_once(r, true, err);
+    if (status == WM_E_END)
+        status = WM_OK;
+    if (status == WM_OK) {
+        wm_log(WM_EV_JOURNAL_RECOVERED, "first_seq=%llu next_seq=%llu state_cursor=%llu",
+               (unsigned long long)found.first_seq, (unsigned long long)found.next_seq, (unsigned long long)loaded);
+        status = wm_thread_start(&r->follower, "state", follower_run, r, err);
+        r->follower_runs = status == WM_OK;
+    }
+    if (status != WM_OK) {
+        wm_recorder_close(&r->face);
+        return status;
+    }
+    *out = &r->face;
+    return WM_OK;
+}
+
+void wm_recorder_close(struct wm_recorder *face)
+{
+    if (!face)
+        return;
+    struct recorder *r = recorder_of(face);
+    if (r->follower_runs) {
+        wm_stop_request(&r->stop);
+        WM_PTOK(pthread_join(r->follower, NULL));
+    }
+    wm_journal_reader_close(r->reader);
+    wm_journal_close(face->journal);
+    wm_state_close(face->state);
+    wm_board_free(face->board);
+    wm_stop_done(&r->stop);
+    r->magic = 0;
+    free(r);
+}
+
+/* ---- a call ---- */
+
+enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *e, uint64_t *out_seq,
+                                  struct wm_err *err)
+{
+    /* Memory first: once the entry is in the journal its effect must follow. */
+    enum wm_status status = wm_state_reserve(r->state, e->changes, e->n_changes, err);
+    if (status == WM_OK)
+        status = wm_journal_append(r->journal, e, out_seq, err);
+    if (status == WM_OK)
+        wm_state_apply(r->state, e->changes, e->n_changes);
+    return status;
+}
+
+enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm_err *err)
+{
+    struct wm_err why = {0};
+    enum wm_status status = wm_journal_commit(r->journal, seq, &why);
+    if (status == WM_OK)
+        return WM_OK;
+    if (!atomic_exchange(&recorder_of(r)->failure_logged, true)) /* thousands of calls may learn of it */
+        wm_log(WM_EV_JOURNAL_FAILED, "reason=\"%s\"", why.message);
+    if (err)
+        *err = why;
+    return status;
+}

@@ -1,0 +1,172 @@
+/**
+ * For tests of services: one call on its whole way but for HTTP, signature and journal: route, decode, run, apply the
+ * changes, encode.
+ */
+#ifndef WAYMARK_TESTS_SERVICE_CALL_H
+#define WAYMARK_TESTS_SERVICE_CALL_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "waymark/bounds.h"
+#include "waymark/protocol.h"
+#include "waymark/service.h"
+
+static const struct wm_service *const call_services[] = {&wm_service_mediapackage, &wm_service_cloudtrail,
+                                                         &wm_service_sts};
+
+/* 2026-03-01T10:07:12.345Z */
+#define CALL_NOW ((struct wm_wall_ns){1772359632345000000})
+#define CALL_KEY "0123456789abcdef0123456789abcdef"
+
+struct fixture {
+    char dir[64];
+    char path[96];
+    struct wm_state *state;
+    struct wm_board *board;
+    struct wm_service_env env;
+    struct wm_wall_ns now;
+    struct wm_arena arena;
+    /* the last call's */
+    struct wm_reply reply;
+    struct wm_json *params;
+    const struct wm_operation *operation;
+    struct wm_buf out;
+    struct wm_json *answer; /* of a JSON protocol */
+};
+
+static inline void fixture_open_state(struct fixture *f)
+{
+    uint64_t cursor;
+    assert_int_equal(wm_state_open(f->path, &f->state, &cursor, NULL), WM_OK);
+}
+
+static inline int fixture_set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    memcpy(f->dir, "/tmp/waymark-service-XXXXXX", sizeof "/tmp/waymark-service-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    (void)snprintf(f->path, sizeof f->path, "%s/state.db", f->dir); /* fits */
+    fixture_open_state(f);
+    f->board = wm_board_new();
+    assert_non_null(f->board);
+    f->env = (struct wm_service_env){
+        .account_id = WM_LIT("111122223333"),
+        .region = WM_LIT("us-west-2"),
+        .board = f->board,
+        .clock = &wm_clock_system,
+        .master_key = (const uint8_t *)CALL_KEY,
+    };
+    f->now = CALL_NOW;
+    wm_arena_init(&f->arena, WM_MAX_ARENA_BYTES);
+    wm_buf_init(&f->out, WM_MAX_ARENA_BYTES);
+    *state = f;
+    return 0;
+}
+
+static inline int fixture_tear_down(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+    wm_state_close(f->state);
+    wm_board_free(f->board);
+    wm_arena_done(&f->arena);
+    wm_buf_done(&f->out);
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    for (size_t i = 0; i < 4; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]); /* fits */
+        (void)unlink(path);                                              /* perhaps not there */
+    }
+    assert_int_equal(rmdir(f->dir), 0);
+    free(f);
+    return 0;
+}
+
+/** @return HTTP status. What was answered stands in f until the next call. */
+static inline int call_request(struct fixture *f, const struct wm_protocol_request *q)
+{
+    struct wm_route route;
+    struct wm_err err = {0};
+    wm_arena_clear(&f->arena);
+    wm_buf_clear(&f->out);
+    f->params = NULL;
+    f->answer = NULL;
+    wm_protocol_route(&f->arena, call_services, 3, q, WM_EMPTY, &route);
+    f->operation = route.operation;
+    assert_non_null(route.operation);
+    struct wm_call c = {
+        .env = &f->env,
+        .operation = route.operation,
+        .arena = &f->arena,
+        .state = f->state,
+        .identity = {.type = WM_IDENTITY_ROOT,
+                     .principal_id = WM_LIT("111122223333"),
+                     .arn = WM_LIT("arn:aws:iam::111122223333:root"),
+                     .account_id = WM_LIT("111122223333")},
+        .now = f->now,
+    };
+    f->reply = (struct wm_reply){.http_status = route.operation->http_status};
+    enum wm_status status = route.protocol->decode(&f->arena, &route, q, &f->params, &err);
+    if (status == WM_E_LIMIT) {
+        (void)wm_reply_error(&c, &f->reply, route.service->validation_error, route.service->validation_status, "%s",
+                             err.message); /* always answers WM_OK */
+    } else {
+        assert_int_equal(status, WM_OK);
+        c.params = f->params;
+        wm_state_lock(f->state);
+        assert_int_equal(route.operation->run(&c, &f->reply), WM_OK);
+        if (f->reply.n_changes) {
+            assert_false(route.operation->read_only);
+            assert_int_equal(wm_state_reserve(f->state, f->reply.changes, f->reply.n_changes, NULL), WM_OK);
+            wm_state_apply(f->state, f->reply.changes, f->reply.n_changes);
+        }
+        wm_state_unlock(f->state);
+    }
+    if (f->reply.error_code) {
+        assert_null(f->reply.document);
+        assert_int_equal(f->reply.n_changes, 0);
+        assert_true(f->reply.error_message.len > 0);
+        route.protocol->encode_error(&route, f->reply.error_code, f->reply.http_status, f->reply.error_message,
+                                     WM_LIT("request-1"), &f->out);
+    } else {
+        route.protocol->encode(&route, f->reply.document, WM_LIT("request-1"), &f->out);
+    }
+    assert_int_equal(wm_buf_status(&f->out), WM_OK);
+    if (route.protocol != &wm_protocol_query && f->out.len)
+        assert_int_equal(wm_json_parse(&f->arena, wm_buf_view(&f->out), &f->answer, NULL), WM_OK);
+    return f->reply.http_status;
+}
+
+static inline int call_rest(struct fixture *f, const char *method, const char *path, const char *query,
+                            const char *body)
+{
+    struct wm_protocol_request q = {
+        .method = wm_view_of(method), .path = wm_view_of(path), .query = wm_view_of(query), .body = wm_view_of(body)};
+    return call_request(f, &q);
+}
+
+/** Assert that the last call was refused so, with this in its message. */
+static inline void assert_refused(struct fixture *f, int http_status, const char *code, const char *part)
+{
+    char text[2048];
+    assert_non_null(f->reply.error_code);
+    assert_string_equal(f->reply.error_code, code);
+    assert_int_equal(f->reply.http_status, http_status);
+    assert_true(wm_view_copy(f->reply.error_message, text, sizeof text));
+    if (!strstr(text, part))
+        fail_msg("'%s' is not in '%s'", part, text);
+}
+
+static inline void assert_text(const struct wm_json *object, const char *key, const char *want)
+{
+    char text[2048];
+    const struct wm_json *v = wm_json_get(object, key);
+    assert_non_null(v);
+    assert_int_equal(v->type, WM_JSON_STRING);
+    assert_true(wm_view_copy(v->text, text, sizeof text));
+    assert_string_equal(text, want);
+}
+
+#endif

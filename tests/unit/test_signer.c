@@ -1,0 +1,365 @@
+#include "waymark/signer.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#include "tests/support/scratch.h"
+#include "waymark/bounds.h"
+#include "waymark/hash.h"
+#include "waymark/json.h"
+
+#include "waymark/banned.h"
+
+#define DAY_NS (86400 * WM_NS_PER_S)
+
+static struct wm_wall_ns start_time(void)
+{
+    struct wm_wall_ns t;
+    assert_int_equal(wm_time_parse(WM_LIT("2026-03-01T10:00:00Z"), &t), WM_OK);
+    return t;
+}
+
+static struct wm_wall_ns later(int64_t ns)
+{
+    return (struct wm_wall_ns){start_time().ns + ns};
+}
+
+static int setup(void **state)
+{
+    struct scratch *s = calloc(1, sizeof *s);
+    scratch_make(s);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scratch_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static struct wm_signer *open_signer(const struct scratch *s)
+{
+    struct wm_signer *signer = NULL;
+    struct wm_err err = {0};
+    if (wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    return signer;
+}
+
+static struct wm_keyring *open_keyring(const struct scratch *s)
+{
+    struct wm_keyring *ring = NULL;
+    struct wm_err err = {0};
+    if (wm_keyring_open(&wm_io_posix, scratch_path(s, "keys/public-keys.json"), &ring, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    return ring;
+}
+
+static void signer_makes_a_key_that_the_keyring_verifies(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_signer *signer = open_signer(s);
+    char fingerprint[WM_FINGERPRINT_BYTES], again[WM_FINGERPRINT_BYTES];
+    char signature[WM_SIGNATURE_HEX_BYTES], repeated[WM_SIGNATURE_HEX_BYTES];
+    assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, NULL), WM_OK);
+    assert_int_equal(wm_signer_sign(signer, fingerprint, WM_LIT("a text"), signature, NULL), WM_OK);
+    assert_int_equal(strlen(signature), 512);
+
+    /* private part: PKCS#8, 0600, in a folder of 0700 */
+    char name[64];
+    struct stat st;
+    struct wm_buf pem;
+    wm_buf_init(&pem, 8192);
+    (void)snprintf(name, sizeof name, "keys/%s.pem", fingerprint);
+    assert_int_equal(stat(scratch_path(s, name), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(stat(scratch_path(s, "keys"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(s, name), &pem, NULL), WM_OK);
+    assert_true(wm_view_starts(wm_buf_view(&pem), "-----BEGIN PRIVATE KEY-----\n"));
+    wm_buf_done(&pem);
+
+    struct wm_keyring *ring = open_keyring(s);
+    struct wm_err err;
+    struct wm_view f = wm_view_of(fingerprint);
+    assert_int_equal(wm_keyring_count(ring), 1);
+    assert_int_equal(wm_keyring_verify(ring, f, WM_LIT("a text"), wm_view_of(signature), &err), WM_OK);
+    assert_int_equal(wm_keyring_verify(ring, f, WM_LIT("a texT"), wm_view_of(signature), &err), WM_E_DENIED);
+    assert_int_equal(wm_keyring_verify(ring, f, WM_LIT("a text"), WM_LIT("abcd"), &err), WM_E_INVALID);
+    assert_int_equal(wm_keyring_verify(ring, WM_LIT("none"), WM_LIT("a text"), wm_view_of(signature), &err),
+                     WM_E_NOT_FOUND);
+    signature[100] = signature[100] == '0' ? '1' : '0';
+    assert_int_equal(wm_keyring_verify(ring, f, WM_LIT("a text"), wm_view_of(signature), &err), WM_E_DENIED);
+    signature[100] = 'x';
+    assert_int_equal(wm_keyring_verify(ring, f, WM_LIT("a text"), wm_view_of(signature), &err), WM_E_INVALID);
+    wm_keyring_free(ring);
+
+    /* the same key and signature after a restart */
+    assert_int_equal(wm_signer_sign(signer, fingerprint, WM_LIT("a text"), signature, NULL), WM_OK);
+    wm_signer_close(signer);
+    signer = open_signer(s);
+    assert_int_equal(wm_signer_key_for(signer, later(DAY_NS), again, NULL), WM_OK);
+    assert_string_equal(again, fingerprint);
+    assert_int_equal(wm_signer_sign(signer, fingerprint, WM_LIT("a text"), repeated, NULL), WM_OK);
+    assert_string_equal(repeated, signature);
+    assert_int_equal(wm_signer_sign(signer, "00000000000000000000000000000000", WM_LIT("a"), repeated, &err),
+                     WM_E_NOT_FOUND);
+    wm_signer_close(signer);
+}
+
+static void signer_rotates_after_twenty_days_and_keeps_old_keys(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_signer *signer = open_signer(s);
+    char first[WM_FINGERPRINT_BYTES], same[WM_FINGERPRINT_BYTES], second[WM_FINGERPRINT_BYTES];
+    char old[WM_SIGNATURE_HEX_BYTES];
+    assert_int_equal(wm_signer_key_for(signer, later(500), first, NULL), WM_OK); /* half a microsecond: cut off */
+    assert_int_equal(wm_signer_sign(signer, first, WM_LIT("old"), old, NULL), WM_OK);
+    assert_int_equal(wm_signer_key_for(signer, later(20 * DAY_NS - WM_NS_PER_S), same, NULL), WM_OK);
+    assert_string_equal(same, first);
+    assert_int_equal(wm_signer_key_for(signer, later(20 * DAY_NS), second, NULL), WM_OK);
+    assert_string_not_equal(second, first);
+    /* the clock goes back: the key of that time, no third one */
+    assert_int_equal(wm_signer_key_for(signer, later(5 * DAY_NS), same, NULL), WM_OK);
+    assert_string_equal(same, first);
+    assert_int_equal(wm_signer_key_for(signer, later(21 * DAY_NS), same, NULL), WM_OK);
+    assert_string_equal(same, second);
+    wm_signer_close(signer);
+
+    struct wm_keyring *ring = open_keyring(s);
+    assert_int_equal(wm_keyring_count(ring), 2);
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(first), WM_LIT("old"), wm_view_of(old), NULL), WM_OK);
+    wm_keyring_free(ring);
+
+    struct wm_buf text;
+    struct wm_arena a;
+    struct wm_json *root;
+    wm_buf_init(&text, 1 << 16);
+    wm_arena_init(&a, 1 << 20);
+    assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(s, "keys/public-keys.json"), &text, NULL), WM_OK);
+    assert_int_equal(wm_json_parse(&a, wm_buf_view(&text), &root, NULL), WM_OK);
+    struct wm_json *entry = wm_json_get(root, "PublicKeyList")->first;
+    int64_t from, until;
+    assert_int_equal(wm_json_to_i64(wm_json_get(entry, "ValidityStartTime"), 0, INT64_MAX, &from), WM_OK);
+    assert_int_equal(wm_json_to_i64(wm_json_get(entry, "ValidityEndTime"), 0, INT64_MAX, &until), WM_OK);
+    assert_int_equal(from, wm_wall_seconds(start_time()));
+    assert_int_equal(until - from, 30 * 86400);
+    assert_true(wm_view_starts(wm_json_get_text(entry, "Value"), "MIIBCgKC")); /* PKCS#1, 2,048 bits */
+    wm_buf_done(&text);
+    wm_arena_done(&a);
+}
+
+/* Killed between the two files of a new key, or the list lost: a key that may have signed is in the list again. */
+static void signer_takes_up_a_key_that_is_not_listed(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_signer *signer = open_signer(s);
+    char fingerprint[WM_FINGERPRINT_BYTES], signature[WM_SIGNATURE_HEX_BYTES];
+    assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, NULL), WM_OK);
+    assert_int_equal(wm_signer_sign(signer, fingerprint, WM_LIT("x"), signature, NULL), WM_OK);
+    wm_signer_close(signer);
+    assert_int_equal(unlink(scratch_path(s, "keys/public-keys.json")), 0);
+    wm_signer_close(open_signer(s));
+    struct wm_keyring *ring = open_keyring(s);
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), WM_LIT("x"), wm_view_of(signature), NULL), WM_OK);
+    wm_keyring_free(ring);
+}
+
+static void signer_refuses_keys_that_others_may_read_or_that_are_none(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_signer *signer = open_signer(s);
+    char fingerprint[WM_FINGERPRINT_BYTES], name[64];
+    struct wm_err err;
+    assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, NULL), WM_OK);
+    wm_signer_close(signer);
+    (void)snprintf(name, sizeof name, "keys/%s.pem", fingerprint);
+    assert_int_equal(chmod(scratch_path(s, name), 0640), 0);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_DENIED);
+    assert_non_null(strstr(err.message, "chmod 600"));
+    assert_int_equal(chmod(scratch_path(s, name), 0600), 0);
+
+    /* another key under this name */
+    char other[WM_FINGERPRINT_BYTES];
+    struct scratch second;
+    scratch_make(&second);
+    signer = open_signer(&second);
+    assert_int_equal(wm_signer_key_for(signer, start_time(), other, NULL), WM_OK);
+    wm_signer_close(signer);
+    char other_name[64];
+    (void)snprintf(other_name, sizeof other_name, "keys/%s.pem", other);
+    assert_int_equal(rename(scratch_path(&second, other_name), scratch_path(s, name)), 0);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_CORRUPT);
+    scratch_remove(&second);
+
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, name), WM_LIT("no key\n"), 0600, NULL), WM_OK);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_CORRUPT);
+    assert_non_null(strstr(err.message, fingerprint));
+}
+
+/* A key whose files are not durable must not sign. */
+static int failing_fsync(void *ctx, int fd)
+{
+    (void)fd;
+    int *left = ctx;
+    return --*left < 0 ? -EIO : 0;
+}
+
+static void signer_key_is_not_used_when_it_is_not_durable(void **state)
+{
+    struct scratch *s = *state;
+    for (int good = 0; good < 2; good++) { /* the private part's sync fails, then the list's */
+        int left = good;
+        struct wm_io io = wm_io_posix;
+        struct wm_signer *signer = NULL;
+        char fingerprint[WM_FINGERPRINT_BYTES];
+        struct wm_err err;
+        io.ctx = &left;
+        io.fsync = failing_fsync;
+        assert_int_equal(wm_signer_open(&io, &wm_clock_system, scratch_path(s, good ? "k1" : "k0"), NULL, &signer, &err), WM_OK);
+        assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, &err), WM_E_IO);
+        left = 100;
+        assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, &err), WM_OK);
+        wm_signer_close(signer);
+    }
+}
+
+static void write_keys(const struct scratch *s, const char *value, const char *fingerprint, const char *from,
+                       const char *until)
+{
+    struct wm_buf text;
+    wm_buf_init(&text, 1 << 16);
+    wm_buf_addf(&text, "{\"PublicKeyList\":[{\"Value\":\"%s\",\"ValidityStartTime\":%s,\"ValidityEndTime\":%s,\"Fingerprint\":\"%s\"}]}",
+                value, from, until, fingerprint);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "ring.json"), wm_buf_view(&text), 0644, NULL), WM_OK);
+    wm_buf_done(&text);
+}
+
+static void keyring_reads_what_the_aws_cli_prints(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_signer *signer = open_signer(s);
+    char fingerprint[WM_FINGERPRINT_BYTES], value[1024];
+    assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, NULL), WM_OK);
+    wm_signer_close(signer);
+    struct wm_buf text;
+    struct wm_arena a;
+    struct wm_json *root;
+    wm_buf_init(&text, 1 << 16);
+    wm_arena_init(&a, 1 << 20);
+    assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(s, "keys/public-keys.json"), &text, NULL), WM_OK);
+    assert_int_equal(wm_json_parse(&a, wm_buf_view(&text), &root, NULL), WM_OK);
+    assert_true(wm_view_copy(wm_json_get_text(wm_json_get(root, "PublicKeyList")->first, "Value"), value, sizeof value));
+    wm_buf_done(&text);
+    wm_arena_done(&a);
+
+    static const struct {
+        const char *time;
+        enum wm_status status;
+    } cases[] = {
+        {"1772359200", WM_OK},
+        {"1772359200.0", WM_OK},
+        {"1772359200.123", WM_OK},
+        {"\"2026-03-01T10:00:00Z\"", WM_OK},
+        {"\"2026-03-01T11:00:00+01:00\"", WM_OK},
+        {"\"2026-03-01T11:00:00.123000+01:00\"", WM_OK},
+        {"\"2026-03-01T10:00:00\"", WM_E_INVALID},
+        {"\"2026-03-01T10:00:00+1:00\"", WM_E_INVALID},
+        {"\"2026-13-01T10:00:00Z\"", WM_E_INVALID},
+        {"\"soon\"", WM_E_INVALID},
+        {"-5", WM_E_INVALID},
+        {"null", WM_E_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wm_keyring *ring = NULL;
+        struct wm_err err = {0};
+        write_keys(s, value, fingerprint, cases[i].time, "1774951200");
+        enum wm_status status = wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, &err);
+        if (status != cases[i].status)
+            fail_msg("%s: %s %s", cases[i].time, wm_status_name(status), err.message);
+        wm_keyring_free(ring);
+    }
+    struct wm_keyring *ring = NULL;
+    struct wm_err err;
+    /* a key that answers to another's fingerprint */
+    write_keys(s, value, "00112233445566778899aabbccddeeff", "1", "2");
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, &err), WM_E_INVALID);
+    write_keys(s, value, "short", "1", "2");
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, &err), WM_E_INVALID);
+    write_keys(s, "AAAA", fingerprint, "1", "2");
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, &err), WM_E_INVALID);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "ring.json"), WM_LIT("{}"), 0644, NULL), WM_OK);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, &err), WM_E_INVALID);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "absent.json"), &ring, &err), WM_E_NOT_FOUND);
+}
+
+static void keyring_verifies_the_reference_vector(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_buf text, der, spki, value;
+    wm_buf_init(&text, 1 << 20);
+    if (!shared_read("reference/cloudtrail.md", &text)) {
+        wm_buf_done(&text);
+        skip();
+    }
+    struct wm_view md = wm_buf_view(&text);
+    char fingerprint[WM_FINGERPRINT_BYTES], key[1024];
+    assert_true(wm_view_copy(rest_of_line(md, "fingerprint = md5(DER) = "), fingerprint, sizeof fingerprint));
+    assert_true(wm_view_copy(line_after(md, "public key  (base64"), key, sizeof key));
+    struct wm_view body = line_after(md, "digest 1 body"), signature = line_after(md, "x-amz-meta-signature 1 =");
+    uint8_t hash[WM_SHA256_BYTES];
+    char to_sign[1024], hex[65] = "";
+    wm_sha256(body.ptr, body.len, hash);
+    wm_hex(hash, sizeof hash, hex);
+    (void)snprintf(to_sign, sizeof to_sign, "2026-03-01T11:00:00Z\nvec-bucket/AWSLogs/111122223333/CloudTrail-Digest/us-east-1/"
+                   "2026/03/01/111122223333_CloudTrail-Digest_us-east-1_vec-trail_us-east-1_20260301T110000Z.json.gz\n%s\nnull", hex);
+    write_keys(s, key, fingerprint, "1772355600.0", "1774947600.0");
+    struct wm_keyring *ring = NULL;
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, NULL), WM_OK);
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL), WM_OK);
+    to_sign[0] = '3';
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL), WM_E_DENIED);
+    to_sign[0] = '2';
+    wm_keyring_free(ring);
+
+    /* the same key as SubjectPublicKeyInfo, as one of AWS's samples has it: RFC 5280 section 4.1 around the PKCS#1 */
+    static const uint8_t frame[] = {0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                    0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00};
+    uint8_t md5[WM_MD5_BYTES];
+    wm_buf_init(&der, 1024);
+    wm_buf_init(&spki, 1024);
+    wm_buf_init(&value, 1024);
+    assert_int_equal(wm_base64_decode(wm_view_of(key), &der), WM_OK);
+    assert_int_equal(der.len, 270);
+    wm_buf_add(&spki, frame, sizeof frame);
+    wm_buf_add_view(&spki, wm_buf_view(&der));
+    wm_md5(spki.data, spki.len, md5);
+    wm_hex(md5, sizeof md5, fingerprint);
+    wm_base64(&value, spki.data, spki.len);
+    write_keys(s, wm_buf_cstr(&value), fingerprint, "1", "2");
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, NULL), WM_OK);
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL), WM_OK);
+    wm_keyring_free(ring);
+    wm_buf_done(&der);
+    wm_buf_done(&spki);
+    wm_buf_done(&value);
+    wm_buf_done(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(signer_makes_a_key_that_the_keyring_verifies, setup, teardown),
+        cmocka_unit_test_setup_teardown(signer_rotates_after_twenty_days_and_keeps_old_keys, setup, teardown),
+        cmocka_unit_test_setup_teardown(signer_takes_up_a_key_that_is_not_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(signer_refuses_keys_that_others_may_read_or_that_are_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(signer_key_is_not_used_when_it_is_not_durable, setup, teardown),
+        cmocka_unit_test_setup_teardown(keyring_reads_what_the_aws_cli_prints, setup, teardown),
+        cmocka_unit_test_setup_teardown(keyring_verifies_the_reference_vector, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
