@@ -731,8 +731,8 @@ static void verify_rest(struct verify *v)
             verify_finding(v, o->key, "is not the name of a digest");
         if (o->kind != VERIFY_FILE || o->listed_by != NONE)
             continue;
-        size_t name = wm_view_rfind(o->key, '/') + 1;
-        if (!verify_read_file_time(wm_view_sub(o->key, name, o->key.len), &slot_s))
+        size_t dated = (size_t)(o->region.ptr - o->key.ptr) + o->region.len + 1;
+        if (!verify_read_file_time(verify_dated_file(wm_view_sub(o->key, dated, o->key.len)), &slot_s))
             verify_finding(v, o->key, "no digest lists it, and it is not the name of a trail file");
         else if (!verify_sealed(v, o, &sealed_s))
             verify_finding(v, o->key, "no digest lists it, and its account and region have none");

@@ -19,6 +19,7 @@ import tempfile
 import time
 
 ACCOUNT, REGION, TRAIL, BUCKET = "111122223333", "us-east-1", "demo_trail.1", "evidence"
+PREFIX = "some/odd (1) prefix!*'+&=@:[x]$y\u00fc"
 FIRST_END = calendar.timegm((2026, 3, 1, 11, 0, 0))
 PERIOD = 3600
 
@@ -969,7 +970,7 @@ def main():
                     continue
                 if digests not in bases:
                     bases[digests] = Trail(Bucket(os.path.join(tmp, "base-%s-%d" % (codec, digests))), key, codec,
-                                           prefix="some/prefix" if digests == 30 else "")
+                                           prefix=PREFIX if digests == 30 else "")
                     for _ in range(digests):
                         bases[digests].seal()
                 base = bases[digests]
@@ -979,7 +980,7 @@ def main():
                                       bucket=Bucket(os.path.join(tmp, "case")))
                 shutil.copytree(base.bucket.folder, trail.bucket.folder)
                 keys = function(trail)
-                target = trail.bucket.folder + ("/some/prefix/" if digests == 30 else "")
+                target = trail.bucket.folder + ("/" + PREFIX + "/" if digests == 30 else "")
                 good += check("%s, %s" % (codec, name), tools, [target, "--public-keys", keys_file], rc, keys)
                 total += 1
                 shutil.rmtree(trail.bucket.folder)
