@@ -204,6 +204,21 @@ def pending_files_are_no_finding(t):
 
 
 @case()
+def pending_file_that_repeats_a_listed_one(t):
+    k = t.file_key(t.end + 10, "copied")
+    t.bucket.put(k, pack(k, t.bucket.content(t.files[2][0])))
+    t.put_file(t.end + 10, "late1")
+    return [k]
+
+
+@case()
+def pending_file_with_extra_bytes(t):
+    k = t.put_file(t.end + 10, "late1")["s3Object"]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"junk")
+    return [k]
+
+
+@case()
 def file_content_changed(t):
     k = t.files[2][1]
     t.bucket.set_content(k, t.bucket.content(k).replace(b"x01-0", b"x01-9"))

@@ -456,6 +456,28 @@ static void verify_counts_files_of_the_open_period(void **state)
     chain_free(c);
 }
 
+static void verify_names_copies_among_the_pending_files(void **state)
+{
+    (void)state;
+    char key[KEY_BYTES], late[KEY_BYTES], hash[WM_SHA256_HEX_BYTES + 1];
+    struct chain *c = six(&wm_codec_zstd);
+    struct wm_buf raw;
+    wm_buf_init(&raw, OBJECT_MAX_BYTES);
+    put_file(c, c->end_s, "pendingpending01", key, hash);
+    put_file(c, c->end_s, "pendingpending02", late, hash);
+    get_raw(c, c->file[4][1], &raw);
+    set_raw(c, "", key, wm_buf_view(&raw));
+    verify(c);
+    assert_only(c, key, "repeats the content of ");
+    assert_non_null(strstr(c->said[0].what, c->file[4][1]));
+    assert_int_equal(c->result.files_pending, 1);
+    set_raw(c, "", key, WM_LIT("damaged"));
+    verify(c);
+    assert_only(c, key, "is not exactly one zstd frame");
+    wm_buf_done(&raw);
+    chain_free(c);
+}
+
 static void verify_ignores_other_folders(void **state)
 {
     (void)state;
@@ -1166,6 +1188,7 @@ int main(void)
         cmocka_unit_test(verify_follows_a_chain_through_a_change_of_codec),
         cmocka_unit_test(verify_looks_below_the_prefix_only),
         cmocka_unit_test(verify_counts_files_of_the_open_period),
+        cmocka_unit_test(verify_names_copies_among_the_pending_files),
         cmocka_unit_test(verify_ignores_other_folders),
         cmocka_unit_test(verify_names_a_changed_file),
         cmocka_unit_test(verify_names_a_removed_file),
