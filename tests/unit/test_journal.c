@@ -330,6 +330,8 @@ static void too_large_parts_are_refused(void **state)
         changes[i] = m.changes[0];
     memset(big, 'x', sizeof big);
 
+    e = good, e.record = WM_EMPTY;
+    assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_INVALID);
     e = good, e.record = (struct wm_view){big, sizeof big};
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_LIMIT);
     e = good, e.event_source.ptr = big, e.event_source.len = 256;
@@ -635,9 +637,11 @@ static void recovery_writes_the_last_batch_again(void **state)
     assert_true(f.pwrites - writes >= 2); /* the batch, and the mark */
     wm_journal_close(j);
 
-    writes = f.pwrites; /* proven now: opening writes nothing */
+    writes = f.pwrites; /* proven now: opening writes nothing, but what it sees must be durable */
     wm_journal_close(must_open(image, NULL));
     assert_int_equal(f.pwrites, writes);
+    fault_io_arm(&f, FAULT_SYNCS, 1, FAULT_EIO, false);
+    assert_int_equal(try_open(image, SMALL, 0, &j, NULL, NULL), WM_E_IO);
 }
 
 struct appender {
