@@ -31,6 +31,7 @@
 #include "waymark/hash.h"
 #include "waymark/log.h"
 #include "waymark/sync.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -95,54 +96,6 @@ struct wm_trail {
         bool fatal;                       /* what failed will not get better */
     } own;
 };
-
-/* ---- names ---- */
-
-void wm_trail_arn(struct wm_view region, struct wm_view account_id, struct wm_view name, struct wm_buf *out)
-{
-    wm_buf_addf(out, "arn:aws:cloudtrail:%.*s:%.*s:trail/%.*s", WM_ARG(region), WM_ARG(account_id), WM_ARG(name));
-}
-
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-static bool looks_like_ipv4(struct wm_view name)
-{
-    int parts = 0;
-    while (name.len) {
-        uint64_t n;
-        if (wm_view_to_u64(wm_view_split(&name, '.'), 255, &n) != WM_OK)
-            return false;
-        parts++;
-    }
-    return parts == 4;
-}
-
-/* Messages as CloudTrail words them (cloudtrail.md 5.5), for callers of its API. */
-enum wm_status wm_trail_name_valid(struct wm_view name, struct wm_err *err)
-{
-    if (name.len < 3)
-        return wm_fail(err, WM_E_INVALID, "Trail name too short. Minimum allowed length: 3 characters. Specified name length: %zu characters.", name.len);
-    if (name.len > 128)
-        return wm_fail(err, WM_E_INVALID, "Trail name too long. Maximum allowed length: 128 characters. Specified name length: %zu characters.", name.len);
-    if (!is_alnum(name.ptr[0]))
-        return wm_fail(err, WM_E_INVALID, "Trail name must starts with a letter or number.");
-    if (!is_alnum(name.ptr[name.len - 1]))
-        return wm_fail(err, WM_E_INVALID, "Trail name must ends with a letter or number.");
-    for (size_t i = 0; i < name.len; i++) {
-        bool mark = name.ptr[i] == '.' || name.ptr[i] == '-' || name.ptr[i] == '_';
-        if (!mark && !is_alnum(name.ptr[i]))
-            return wm_fail(err, WM_E_INVALID, "Trail name or ARN can only contain uppercase letters, lowercase letters, "
-                                              "numbers, periods (.), hyphens (-), and underscores (_).");
-        if (mark && !is_alnum(name.ptr[i - 1])) /* the first is no mark */
-            return wm_fail(err, WM_E_INVALID, "Trail name can't have adjacent periods, underscores or hyphens.");
-    }
-    if (looks_like_ipv4(name))
-        return wm_fail(err, WM_E_INVALID, "Trail name can't look like an IP address.");
-    return WM_OK;
-}
 
 /* ---- status ---- */
 

@@ -321,13 +321,10 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
 static void loop_commit(struct http_loop *loop, struct exchange *first)
 {
     struct wm_server *s = loop->server;
-    struct wm_err err;
-    bool ok = true;
-    if (loop->highest_seq > 0 && wm_recorder_commit(s->dispatcher.recorder, loop->highest_seq, &err) != WM_OK) {
-        ok = false;
-        if (!atomic_exchange(&s->failed, true))
-            wm_log(WM_EV_JOURNAL_FAILED, "error=\"%s\"", err.message);
-    }
+    bool ok = loop->highest_seq == 0 ||
+              wm_recorder_commit(s->dispatcher.recorder, loop->highest_seq, NULL) == WM_OK; /* it logs the failure */
+    if (!ok)
+        atomic_store(&s->failed, true);
     loop->highest_seq = 0;
     for (struct exchange *x = first; x; x = x->next) {
         if (!ok && x->request.seq > 0)

@@ -147,6 +147,8 @@ bool wm_view_copy(struct wm_view v, char *dst, size_t dst_bytes)
 
 bool wm_view_is_utf8(struct wm_view v)
 {
+    if (v.len == 0)
+        return true; /* even an offset of 0 to NULL is undefined */
     const uint8_t *p = (const uint8_t *)v.ptr, *end = p + v.len;
     while (p < end) {
         if (*p < 0x80) {

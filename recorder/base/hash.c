@@ -264,14 +264,16 @@ uint32_t wm_crc32(uint32_t crc, const void *data, size_t len)
     return len ? libdeflate_crc32(crc, data, len) : crc;
 }
 
+#define HEX_ROW(d) d "0" d "1" d "2" d "3" d "4" d "5" d "6" d "7" d "8" d "9" d "a" d "b" d "c" d "d" d "e" d "f"
+static const char hex_pairs[] =
+    HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4") HEX_ROW("5") HEX_ROW("6") HEX_ROW("7")
+    HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b") HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+
 void wm_hex(const void *data, size_t len, char *out)
 {
-    static const char digits[16] = {'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
     const uint8_t *p = data;
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
+    for (size_t i = 0; i < len; i++)
+        memcpy(out + 2 * i, hex_pairs + 2 * (size_t)p[i], 2);
 }
 
 static int hex_value(char c)
@@ -429,7 +431,18 @@ void wm_random_alnum(char *out, size_t n)
 
 bool wm_equal_constant_time(const void *a, const void *b, size_t len)
 {
-    return CRYPTO_memcmp(a, b, len) == 0;
+    const uint8_t *x = a, *y = b;
+    uint64_t differing = 0;
+    size_t i = 0;
+    for (; len - i >= 8; i += 8) {
+        differing |= wm_get_le64(x + i) ^ wm_get_le64(y + i);
+        __asm__ volatile("" : "+r"(differing)); /* the compiler cannot see when it is decided */
+    }
+    for (; i < len; i++) {
+        differing |= (uint64_t)(x[i] ^ y[i]);
+        __asm__ volatile("" : "+r"(differing));
+    }
+    return differing == 0;
 }
 
 void wm_wipe(void *p, size_t len)

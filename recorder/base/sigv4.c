@@ -25,6 +25,7 @@
 #define SIGV4_MAX_CANONICAL_BYTES (128u * 1024u)
 #define SIGV4_MAX_QUERY_BYTES (64u * 1024u)
 #define SIGV4_MAX_QUERY_PAIRS 512
+#define SIGV4_MAX_REQUEST_HEADERS 256
 /* "AKID/20260301/us-east-1/mediapackage"; a longer one is verified, but not cached. */
 #define SIGV4_MAX_KEY_TEXT 192
 /* AWS's have 40 characters, the longest that a store takes (MinIO) too; longer ones than this are refused. */
@@ -49,6 +50,7 @@ struct sigv4_work {
     char canonical[SIGV4_MAX_CANONICAL_BYTES];
     char query[SIGV4_MAX_QUERY_BYTES]; /* names and values, encoded, before they are sorted */
     struct sigv4_pair pairs[SIGV4_MAX_QUERY_PAIRS];
+    uint16_t tags[SIGV4_MAX_REQUEST_HEADERS]; /* name_tag() of each header of the request */
 };
 
 struct sigv4_key {
@@ -103,15 +105,44 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
+/* For text known when compiling: no strlen(), and memcmp() of a known length. */
+static inline bool view_is(struct wm_view v, struct wm_view literal)
+{
+    return v.len == literal.len && memcmp(v.ptr, literal.ptr, literal.len) == 0;
+}
+
+/* ASCII capitals to small letters, eight bytes at a time. */
+static inline uint64_t lower8(const char *p)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t x = wm_get_le64(p), seven = x & (ones * 0x7f);
+    uint64_t from_a = seven + ones * (0x80 - 'A'), after_z = seven + ones * (0x7f - 'Z');
+    uint64_t capital = (from_a ^ after_z) & ~x & (ones * 0x80);
+    return x | capital >> 2;
+}
+
 /* name in any case, want in lower case */
-static bool name_is(struct wm_view name, struct wm_view want)
+static inline bool name_is(struct wm_view name, struct wm_view want)
 {
     if (name.len != want.len)
         return false;
-    for (size_t i = 0; i < name.len; i++)
+    size_t i = 0;
+    if (name.len >= 8) {
+        for (; name.len - i > 8; i += 8)
+            if (lower8(name.ptr + i) != wm_get_le64(want.ptr + i))
+                return false;
+        return lower8(name.ptr + name.len - 8) == wm_get_le64(want.ptr + name.len - 8);
+    }
+    for (; i < name.len; i++)
         if (lower(name.ptr[i]) != want.ptr[i])
             return false;
     return true;
+}
+
+/* Equal for equal names: most comparisons end here. */
+static inline uint16_t name_tag(struct wm_view name)
+{
+    return name.len ? (uint16_t)(name.len << 8 | (uint8_t)lower(name.ptr[0])) : 0;
 }
 
 static char *put_percent(char *o, char c)
@@ -225,16 +256,23 @@ enum wm_status wm_uri_decode(struct wm_buf *out, struct wm_view text)
 /* Signed names, in the order in which the caller lists them. */
 struct sigv4_names {
     size_t n;
+    bool host, content_sha256; /* are among them */
     struct wm_view at[WM_SIGV4_MAX_HEADERS + 2]; /* two more, which signing adds */
 };
 
 static bool names_split(struct wm_view list, struct sigv4_names *out)
 {
     out->n = 0;
+    out->host = out->content_sha256 = false;
     while (list.ptr && list.len) {
         if (out->n == WM_SIGV4_MAX_HEADERS)
             return false;
-        out->at[out->n++] = wm_view_split(&list, ';');
+        struct wm_view name = wm_view_split(&list, ';');
+        if (view_is(name, WM_LIT("host")))
+            out->host = true;
+        else if (view_is(name, WM_LIT("x-amz-content-sha256")))
+            out->content_sha256 = true;
+        out->at[out->n++] = name;
     }
     return true;
 }
@@ -259,9 +297,9 @@ static char *put_normalized_path(char *o, struct wm_view path)
     char *base = o;
     while (rest.ptr) {
         struct wm_view segment = wm_view_split(&rest, '/');
-        if (segment.len == 0 || wm_view_eq_str(segment, "."))
+        if (segment.len == 0 || view_is(segment, WM_LIT(".")))
             continue;
-        if (wm_view_eq_str(segment, "..")) {
+        if (view_is(segment, WM_LIT(".."))) {
             if (o > base)
                 o--;
             while (o > base && o[-1] != '/')
@@ -276,7 +314,7 @@ static char *put_normalized_path(char *o, struct wm_view path)
     return o;
 }
 
-/* Needs no normalizing? The usual case: an absolute path with neither an empty segment nor one that starts with a dot. */
+/* Needs no normalizing? Usually: an absolute path with neither an empty segment nor one that starts with a dot. */
 static bool path_is_plain(struct wm_view path)
 {
     if (path.ptr[0] != '/')
@@ -306,7 +344,7 @@ static char *put_query(struct sigv4_work *w, char *o, const struct wm_sigv4_requ
         if (value.len == 0 && !as_sent)
             continue;
         struct wm_view name = wm_view_split(&value, '=');
-        if (presigned && wm_view_eq_str(name, "X-Amz-Signature"))
+        if (presigned && view_is(name, WM_LIT("X-Amz-Signature")))
             continue;
         if (n == SIGV4_MAX_QUERY_PAIRS)
             return NULL;
@@ -386,6 +424,10 @@ static bool canonical_build(struct sigv4_work *w, const struct wm_sigv4_request 
     char *o = w->canonical, *const end = o + sizeof w->canonical;
     bool as_sent = spelling & SPELLING_AS_SENT, recoded = false;
     *out = (struct sigv4_canonical){0};
+    if (r->n_headers > SIGV4_MAX_REQUEST_HEADERS)
+        return false;
+    for (size_t h = 0; h < r->n_headers; h++)
+        w->tags[h] = name_tag(r->headers[h].name);
 
     /* three bytes for one at most; a pair's '=' may be new, and so may the path's '/' */
     if (r->query.len > sizeof w->query / 3 || r->path.len > sizeof w->query / 3 || r->method.len > 1024 ||
@@ -413,13 +455,14 @@ static bool canonical_build(struct sigv4_work *w, const struct wm_sigv4_request 
 
     for (size_t i = 0; i < names->n; i++) {
         struct wm_view name = names->at[i];
-        bool found = false, is_host = wm_view_eq_str(name, "host");
+        bool found = false, is_host = view_is(name, WM_LIT("host"));
+        uint16_t tag = name_tag(name);
         if ((size_t)(end - o) < name.len + 1)
             return false;
         o = put_view(o, name);
         *o++ = ':';
         for (size_t h = 0; h < r->n_headers; h++) {
-            if (!name_is(r->headers[h].name, name))
+            if (w->tags[h] != tag || !name_is(r->headers[h].name, name))
                 continue;
             struct wm_view value = r->headers[h].value;
             if ((size_t)(end - o) < value.len + 2)
@@ -427,10 +470,12 @@ static bool canonical_build(struct sigv4_work *w, const struct wm_sigv4_request 
             if (found)
                 *o++ = ',';
             found = true;
-            if (is_host && without_port(value).len != value.len) {
-                out->differing |= SPELLING_BARE_HOST;
+            if (is_host) {
+                struct wm_view bare = without_port(value);
+                if (bare.len != value.len)
+                    out->differing |= SPELLING_BARE_HOST;
                 if (spelling & SPELLING_BARE_HOST)
-                    value = without_port(value);
+                    value = bare;
             }
             o = put_trimmed(o, value);
         }
@@ -570,8 +615,8 @@ static void use_begin(struct wm_sigv4_cache *c, struct sigv4_use *u, struct wm_v
         for (size_t way = 0; way < SIGV4_CACHE_WAYS; way++) {
             struct sigv4_key *k = &u->set[way];
             if (k->used && k->text_len == len && memcmp(k->text, u->text, len) == 0 &&
-                k->secret_len == u->secret.len &&
-                wm_equal_constant_time(k->secret, u->secret.ptr, u->secret.len)) {
+                /* memcmp() tells nothing here: the caller of the API chooses neither of the two */
+                k->secret_len == u->secret.len && memcmp(k->secret, u->secret.ptr, u->secret.len) == 0) {
                 k->used = ++c->clock;
                 u->kept = k->key;
                 return;
@@ -663,11 +708,17 @@ static struct shown show(struct wm_view v)
 
 #define SAY(result, ...) ((void)snprintf(message, 256, __VA_ARGS__), (result))
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7, IMF-fixdate). */
+/*
+ * "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7, IMF-fixdate), or with "-0000" or "+0000" at its end, as
+ * botocore writes it (RFC 5322 section 3.3).
+ */
 static enum wm_status parse_http_date(struct wm_view v, struct wm_wall_ns *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (v.len != 29 || v.ptr[3] != ',' || memcmp(v.ptr + 25, " GMT", 4) != 0)
+    struct wm_view zone = wm_view_sub(v, 25, v.len);
+    if (!view_is(zone, WM_LIT(" GMT")) && !view_is(zone, WM_LIT(" -0000")) && !view_is(zone, WM_LIT(" +0000")))
+        return WM_E_INVALID;
+    if (v.ptr[3] != ',' || v.ptr[4] != ' ' || v.ptr[7] != ' ' || v.ptr[11] != ' ' || v.ptr[16] != ' ')
         return WM_E_INVALID;
     for (unsigned m = 0; m < 12; m++) {
         if (memcmp(v.ptr + 8, months + 3 * (size_t)m, 3) != 0)
@@ -715,19 +766,14 @@ static enum wm_sigv4_result take_credential(struct wm_sigv4_claim *out, struct w
     out->service = parts[1];
     if (rest.len == 0)
         return SAY(WM_SIGV4_INCOMPLETE, "Credential has no access key id");
-    if (!wm_view_eq_str(parts[0], SIGV4_TERMINATOR))
+    if (!view_is(parts[0], WM_LIT(SIGV4_TERMINATOR)))
         return SAY(WM_SIGV4_WRONG_SCOPE, "Credential should be scoped with a valid terminator: '" SIGV4_TERMINATOR
                    "', not '%s'", show(parts[0]).text);
     return WM_SIGV4_OK;
 }
 
-static enum wm_sigv4_result check_signature_text(const struct wm_sigv4_claim *claim, char message[256])
+static enum wm_sigv4_result check_signature_length(const struct wm_sigv4_claim *claim, char message[256])
 {
-    for (size_t i = 0; i < claim->signature.len; i++) {
-        char c = claim->signature.ptr[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-            return SAY(WM_SIGV4_INCOMPLETE, "Signature is not lower-case hex");
-    }
     if (claim->signature.len != WM_SHA256_HEX_BYTES)
         return SAY(WM_SIGV4_INCOMPLETE, "Signature must have 64 hex digits, got %zu", claim->signature.len);
     return WM_SIGV4_OK;
@@ -741,7 +787,7 @@ static enum wm_sigv4_result parse_authorization(struct wm_view v, struct wm_sigv
     size_t scheme = 0;
     while (scheme < v.len && !is_blank(v.ptr[scheme]))
         scheme++;
-    if (!wm_view_eq_str(wm_view_sub(v, 0, scheme), SIGV4_ALGORITHM))
+    if (!view_is((struct wm_view){v.ptr, scheme}, WM_LIT(SIGV4_ALGORITHM)))
         return SAY(WM_SIGV4_INCOMPLETE, "Authorization must use " SIGV4_ALGORITHM ", not '%s'",
                    show(wm_view_sub(v, 0, scheme)).text);
     struct wm_view rest = wm_view_sub(v, scheme, v.len);
@@ -753,10 +799,10 @@ static enum wm_sigv4_result parse_authorization(struct wm_view v, struct wm_sigv
         if (!value.ptr)
             return SAY(WM_SIGV4_INCOMPLETE, "'%s' not a valid key=value pair (missing equal-sign) in Authorization "
                        "header", show(name).text);
-        struct wm_view *slot = wm_view_eq_str(name, "Credential")      ? &credential
-                               : wm_view_eq_str(name, "SignedHeaders") ? &out->signed_headers
-                               : wm_view_eq_str(name, "Signature")     ? &out->signature
-                                                                       : NULL;
+        struct wm_view *slot = view_is(name, WM_LIT("Credential"))      ? &credential
+                               : view_is(name, WM_LIT("SignedHeaders")) ? &out->signed_headers
+                               : view_is(name, WM_LIT("Signature"))     ? &out->signature
+                                                                        : NULL;
         if (!slot)
             continue;
         if (slot->ptr)
@@ -845,7 +891,7 @@ static enum wm_sigv4_result parse_query(const struct wm_sigv4_request *r, struct
     out->expires_s = (int64_t)expires;
     if (!take_date(out, got[Q_DATE], WM_EMPTY))
         return SAY(WM_SIGV4_INCOMPLETE, "X-Amz-Date must be like 20260301T100712Z, got '%s'", show(got[Q_DATE]).text);
-    return check_signature_text(out, message);
+    return check_signature_length(out, message);
 }
 
 static bool query_is_presigned(struct wm_view query)
@@ -908,7 +954,7 @@ enum wm_sigv4_result wm_sigv4_parse(const struct wm_sigv4_request *r, struct wm_
         return SAY(WM_SIGV4_INCOMPLETE, "The request has more than one Authorization header");
     enum wm_sigv4_result result = parse_authorization(authorization, out, message);
     if (result == WM_SIGV4_OK)
-        result = check_signature_text(out, message);
+        result = check_signature_length(out, message);
     if (!amz_date.ptr && !http_date.ptr) {
         if (result == WM_SIGV4_OK)
             result = SAY(WM_SIGV4_INCOMPLETE, "Authorization header requires existence of either a 'X-Amz-Date' or a "
@@ -976,7 +1022,7 @@ static enum wm_sigv4_result check_scope(const struct wm_sigv4_claim *claim, stru
 static enum wm_sigv4_result check_signed(const struct wm_sigv4_request *r, const struct sigv4_names *names,
                                          char message[256])
 {
-    if (!names_have(names, WM_LIT("host")))
+    if (!names->host)
         return SAY(WM_SIGV4_MISMATCH, "'Host' must be a 'SignedHeader' in the AWS Authorization");
     bool s3 = r->path_form == WM_SIGV4_PATH_AS_SENT;
     for (size_t i = 0; i < r->n_headers; i++) {
@@ -1004,9 +1050,8 @@ static enum wm_sigv4_result check_payload(const struct wm_sigv4_request *r, cons
 {
     static const struct wm_view unsigned_payload = {"UNSIGNED-PAYLOAD", 16};
     bool s3 = r->path_form == WM_SIGV4_PATH_AS_SENT;
-    bool named = names_have(names, WM_LIT("x-amz-content-sha256"));
     *out = r->payload_hash;
-    if (named) {
+    if (names->content_sha256) {
         struct wm_view sent = find_header(r, WM_LIT("x-amz-content-sha256"));
         if (wm_view_eq(sent, r->payload_hash))
             return WM_SIGV4_OK;
@@ -1068,8 +1113,9 @@ enum wm_sigv4_result wm_sigv4_verify(struct wm_sigv4_cache *c, const struct wm_s
         result = check_payload(r, claim, &names, &payload_hash, message);
     if (result != WM_SIGV4_OK)
         return result;
-    if (claim->signature.len != WM_SHA256_HEX_BYTES)
-        return SAY(WM_SIGV4_INCOMPLETE, "Signature must have 64 hex digits, got %zu", claim->signature.len);
+    result = check_signature_length(claim, message);
+    if (result != WM_SIGV4_OK)
+        return result;
 
     struct sigv4_use use = {
         .scope_date = claim->scope_date, .region = claim->region, .service = claim->service, .secret = secret};

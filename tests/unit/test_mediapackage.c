@@ -422,7 +422,7 @@ static void list_channels_refuses_bad_tokens_and_limits(void **state)
     struct fixture *f = *state;
     char token[600], query[700];
     for (int i = 0; i < 3; i++) {
-        char id[8];
+        char id[20];
         (void)snprintf(id, sizeof id, "c%d", i);
         assert_int_equal(create(f, id), 200);
     }
@@ -518,7 +518,7 @@ static void calls_survive_a_small_arena(void **state)
         for (size_t left = 0; left < 12000; left += 128) {
             struct wm_arena small;
             wm_arena_init(&small, 16384);
-            assert_non_null(wm_arena_alloc(&small, 16000 - left));
+            assert_non_null(wm_arena_alloc(&small, 16352 - left));
             struct wm_call c = {.env = &f->env, .arena = &small, .state = f->state, .params = params, .now = f->now};
             struct wm_reply r = {.http_status = 200};
             wm_state_lock(f->state);

@@ -1,0 +1,116 @@
+"""The bucket is away for a while and back: calls go on, nothing is lost, nothing is repeated."""
+from harness import Bucket, request_id, scaled, validate_logs, verify_c, verify_script, wait_for
+
+
+def calls(server, n):
+    client = server.client()
+    return [request_id(client.list_channels()) for _ in range(n)]
+
+
+def delivery_error(server):
+    status = server.client("cloudtrail").get_trail_status(Name="demo")
+    return status.get("LatestDeliveryError"), request_id(status)
+
+
+def assert_good(server, bucket, ids):
+    bucket.wait_for_ids(ids)
+    got = bucket.request_ids()
+    assert len(got) == len(set(got)), "a record is there twice"
+    bucket.wait_sealed()
+    for verify in verify_c, verify_script:
+        status, output = verify(server, bucket)
+        assert status == 0, output
+
+
+def test_minio_stops_and_starts_again(start_s3_server, own_minio):
+    server = start_s3_server("gzip", bucket_of=own_minio)
+    ids = calls(server, 20)
+    server.store.wait_for_ids(ids)
+    for _ in range(2):
+        own_minio.stop()
+        ids += calls(server, scaled(200, 40))
+        wait_for(lambda: "trail-waiting" in server.log(), "the trail to say that it waits")
+        own_minio.start()
+        ids += calls(server, 10)
+        server.store.wait_for_ids(ids)
+    assert "trail-resumed" in server.log()
+    error, _ = delivery_error(server)
+    assert not error, "the status shows the newest delivery"
+    assert_good(server, server.store, ids)
+    status, output = validate_logs(server, server.store)
+    assert status == 0, output
+
+
+def test_the_daemon_is_killed_while_the_bucket_is_away(start_s3_server, own_minio):
+    server = start_s3_server("zstd", bucket_of=own_minio)
+    ids = calls(server, 20)
+    own_minio.stop()
+    for _ in range(3):
+        ids += calls(server, 20)
+        server.kill()
+        server.start()
+    server.stop()  # in order, with the bucket still away: the rest waits for the next start
+    server.start()
+    ids += calls(server, 20)
+    own_minio.start()
+    assert_good(server, server.store, ids)
+
+
+def test_the_bucket_does_not_exist_yet(start_server, minio):
+    name = "not-yet-" + minio.make_bucket()[-8:]
+    server = start_server(
+        trails=[{"name": "demo", "store": "s3", "endpoint": minio.endpoint, "bucket": name, "batch_age": "100ms",
+                 "digest_period": "2s"}],
+        login=minio, environment={"AWS_ACCESS_KEY_ID": minio.key_id, "AWS_SECRET_ACCESS_KEY": minio.secret})
+    ids = calls(server, 5)
+
+    def told():
+        error, one = delivery_error(server)
+        ids.append(one)
+        return error == "NoSuchBucket"
+
+    wait_for(told, "the status to say NoSuchBucket")
+    minio.client().create_bucket(Bucket=name)
+    assert_good(server, Bucket(minio, name), ids)
+
+
+def test_the_login_is_wrong_and_then_right(start_server, minio):
+    """Credentials of a file are read again when the file changes."""
+    from harness import credentials_write
+    import os
+
+    bucket = minio.make_bucket()
+    server = start_server(ready=False, trails=[])
+    path = os.path.join(server.folder, "s3-credentials")
+    credentials_write(path, minio.key_id, "this-is-not-the-secret")
+    server.settings["trails"] = [{"name": "demo", "store": "s3", "endpoint": minio.endpoint, "bucket": bucket,
+                                  "credentials_file": path, "profile": "waymark", "batch_age": "100ms",
+                                  "digest_period": "2s"}]
+    server.start()
+    ids = calls(server, 5)
+
+    def told():
+        error, one = delivery_error(server)
+        ids.append(one)
+        return error == "SignatureDoesNotMatch"
+
+    wait_for(told, "the status to say SignatureDoesNotMatch")
+    credentials_write(path, minio.key_id, minio.secret)
+    assert_good(server, Bucket(minio, bucket), ids)
+
+
+def test_somebody_else_has_the_name_of_a_file(start_server, minio):
+    """An object that is there and is not ours is never overwritten and never called ours."""
+    import os
+
+    server = start_server(trails=[{"name": "demo", "batch_age": "100ms", "digest_period": "1h"}])
+    ids = calls(server, 3)
+    server.store.wait_for_ids(ids)
+    key = server.store.log_keys()[0]
+    foreign = os.path.join(server.store.path, key)
+    with open(foreign, "rb") as f:
+        before = f.read()
+    ids += calls(server, 3)
+    server.store.wait_for_ids(ids)
+    with open(foreign, "rb") as f:
+        assert f.read() == before, "a trail file never changes"

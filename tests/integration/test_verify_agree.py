@@ -1,0 +1,1037 @@
+#!/usr/bin/env python3
+"""waymark verify and scripts/verify-trail find the same in the same folders.
+
+The chains are written here, by a third writer (this file and openssl), so that neither verifier is measured by the code
+that it shares with ours. Each case tampers with a copy, names the keys that must be found, and compares what both say
+line by line.
+
+    test_verify_agree.py WAYMARK VERIFY_TRAIL [CASE…]
+"""
+import calendar
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ACCOUNT, REGION, TRAIL, BUCKET = "111122223333", "us-east-1", "demo_trail.1", "evidence"
+PREFIX = "some/odd (1) prefix!*'+&=@:[x]$y\u00fc"
+FIRST_END = calendar.timegm((2026, 3, 1, 11, 0, 0))
+PERIOD = 3600
+
+
+def run(*argv, data=None):
+    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+
+
+def stamp(form, seconds):
+    return time.strftime(form, time.gmtime(seconds))
+
+
+def iso(seconds):
+    return stamp("%Y-%m-%dT%H:%M:%SZ", seconds)
+
+
+def pack(key, data):
+    if key.endswith(".gz"):
+        return gzip.compress(data, mtime=0)
+    return run("zstd", "-qc", data=data)
+
+
+def unpack(key, data):
+    return gzip.decompress(data) if key.endswith(".gz") else run("zstd", "-dqc", data=data)
+
+
+class Key:
+    def __init__(self, folder, name):
+        self.pem = os.path.join(folder, name + ".pem")
+        run("openssl", "genrsa", "-out", self.pem, "2048")
+        self.der = run("openssl", "rsa", "-in", self.pem, "-RSAPublicKey_out", "-outform", "DER")
+        self.fingerprint = hashlib.md5(self.der).hexdigest()
+
+    def sign(self, text):
+        return run("openssl", "dgst", "-sha256", "-sign", self.pem, data=text).hex()
+
+    def listed(self):
+        import base64
+        return {"Value": base64.b64encode(self.der).decode(), "ValidityStartTime": 1772300000.0,
+                "ValidityEndTime": 1774900000.0, "Fingerprint": self.fingerprint}
+
+
+class Bucket:
+    """A folder laid out as Waymark's folder store does."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def path(self, key):
+        return os.path.join(self.folder, key)
+
+    def metadata_path(self, key):
+        return os.path.join(self.folder, ".metadata", key)
+
+    def put(self, key, body, **metadata):
+        for path, data in ((self.path(key), body), (self.metadata_path(key), json.dumps(
+                {"content-type": "application/json", **{"x-amz-meta-" + k.replace("_", "-"): v
+                                                        for k, v in metadata.items()}}).encode())):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as f:
+                f.write(data)
+
+    def raw(self, key):
+        with open(self.path(key), "rb") as f:
+            return f.read()
+
+    def set_raw(self, key, body):
+        with open(self.path(key), "wb") as f:
+            f.write(body)
+
+    def content(self, key):
+        return unpack(key, self.raw(key))
+
+    def set_content(self, key, data):
+        self.set_raw(key, pack(key, data))
+
+    def metadata(self, key):
+        with open(self.metadata_path(key), "rb") as f:
+            return json.load(f)
+
+    def set_metadata(self, key, metadata):
+        with open(self.metadata_path(key), "w") as f:
+            json.dump(metadata, f)
+
+    def remove(self, key):
+        os.unlink(self.path(key))
+        os.unlink(self.metadata_path(key))
+
+    def move(self, old, new):
+        for path in (self.path, self.metadata_path):
+            os.makedirs(os.path.dirname(path(new)), exist_ok=True)
+            os.rename(path(old), path(new))
+
+
+class Trail:
+    """Writes one chain."""
+
+    def __init__(self, bucket, key, codec, prefix="", trail=TRAIL, region=REGION, period=PERIOD, org="", backfill=False):
+        self.bucket, self.key, self.suffix = bucket, key, ".json." + codec
+        self.root = (prefix + "/" if prefix else "") + "AWSLogs/" + (org + "/" if org else "") + ACCOUNT
+        self.trail, self.region, self.period, self.backfill = trail, region, period, backfill
+        self.tag = "u" if trail == TRAIL and not (org or backfill) else (org or "b" if trail == TRAIL else trail).replace("-", "")
+        self.previous = None
+        self.end = FIRST_END - period
+        self.digests, self.files = [], []
+        self.documents = {}
+
+    def file_key(self, delivered, unique):
+        return "%s/CloudTrail/%s/%s/%s_CloudTrail_%s_%s_%s%s" % (
+            self.root, self.region, stamp("%Y/%m/%d", delivered), ACCOUNT, self.region,
+            stamp("%Y%m%dT%H%MZ", delivered - delivered % 300), unique, self.suffix)
+
+    def digest_key(self, end):
+        return "%s/CloudTrail-Digest/%s/%s/%s_CloudTrail-Digest_%s_%s_us-east-1_%s%s%s" % (
+            self.root, self.region, stamp("%Y/%m/%d", end), ACCOUNT, self.region, self.trail,
+            stamp("%Y%m%dT%H%M%SZ", end), "_backfill" if self.backfill else "", self.suffix)
+
+    def put_file(self, delivered, unique, records=2):
+        key = self.file_key(delivered, unique)
+        data = json.dumps({"Records": [{"eventID": "%s-%d" % (unique, n), "note": 'a "quoted", [text] {\\'}
+                                       for n in range(records)]}).encode()
+        self.bucket.put(key, pack(key, data))
+        return {"s3Bucket": BUCKET, "s3Object": key, "hashValue": hashlib.sha256(data).hexdigest(),
+                "hashAlgorithm": "SHA-256", "newestEventTime": iso(delivered), "oldestEventTime": iso(delivered)}
+
+    def document(self, start, end, files):
+        p = self.previous
+        return {
+            "awsAccountId": ACCOUNT, "digestStartTime": iso(start), "digestEndTime": iso(end), "digestS3Bucket": BUCKET,
+            "digestS3Object": self.digest_key(end), "digestPublicKeyFingerprint": self.key.fingerprint,
+            "digestSignatureAlgorithm": "SHA256withRSA", "newestEventTime": None, "oldestEventTime": None,
+            "previousDigestS3Bucket": p and BUCKET, "previousDigestS3Object": p and p["key"],
+            "previousDigestHashValue": p and p["hash"], "previousDigestHashAlgorithm": p and "SHA-256",
+            "previousDigestSignature": p and p["signature"], "logFiles": files}
+
+    def put_digest(self, document, key=None, signed_by=None):
+        data = json.dumps(document).replace("/", "\\/").encode()
+        digest = hashlib.sha256(data).hexdigest()
+        signature = (signed_by or self.key).sign("\n".join([
+            document["digestEndTime"], document["digestS3Bucket"] + "/" + document["digestS3Object"], digest,
+            document["previousDigestSignature"] or "null"]).encode())
+        key = key or document["digestS3Object"]
+        self.bucket.put(key, pack(key, data), signature=signature, signature_algorithm="SHA256withRSA")
+        self.documents[key] = document
+        self.previous = {"key": key, "hash": digest, "signature": signature}
+        return key
+
+    def seal(self, n_files=2, change=None, period=None, signed_by=None):
+        """One period: its files, its digest. change(document) is applied before it is signed."""
+        start, self.end = self.end, self.end + (period or self.period)
+        files = [self.put_file(start + 60 + 400 * n, "%s%02dx%02d" % (self.tag, len(self.digests), n)) for n in range(n_files)]
+        document = self.document(start, self.end, files)
+        if change:
+            change(document)
+        self.digests.append(self.put_digest(document, signed_by=signed_by))
+        self.files.append([f["s3Object"] for f in files])
+
+
+# ---- the cases: each takes (trail) after six digests of two files, and returns the keys that must be found -----------
+
+CASES = []
+
+
+def case(rc=1, digests=6):
+    def add(function):
+        CASES.append((function.__name__, function, rc, digests))
+        return function
+    return add
+
+
+@case(rc=0)
+def intact(t):
+    return []
+
+
+@case(rc=0)
+def pending_files_are_no_finding(t):
+    t.seal(period=PERIOD + 130)
+    t.put_file(t.end + 10, "late1")
+    t.put_file(t.end - 10, "edge1")  # a key tells the time in steps of 5 minutes, and this one's step is not over
+    return []
+
+
+@case()
+def pending_file_that_repeats_a_listed_one(t):
+    k = t.file_key(t.end + 10, "copied")
+    t.bucket.put(k, pack(k, t.bucket.content(t.files[2][0])))
+    t.put_file(t.end + 10, "late1")
+    return [k]
+
+
+@case()
+def pending_file_with_extra_bytes(t):
+    k = t.put_file(t.end + 10, "late1")["s3Object"]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"junk")
+    return [k]
+
+
+@case()
+def file_content_changed(t):
+    k = t.files[2][1]
+    t.bucket.set_content(k, t.bucket.content(k).replace(b"x01-0", b"x01-9"))
+    return [k]
+
+
+@case()
+def file_byte_flipped(t):
+    k = t.files[2][0]
+    raw = bytearray(t.bucket.raw(k))
+    raw[len(raw) // 2] ^= 1
+    t.bucket.set_raw(k, bytes(raw))
+    return [k]
+
+
+@case()
+def file_truncated(t):
+    k = t.files[2][0]
+    t.bucket.set_raw(k, t.bucket.raw(k)[:-3])
+    return [k]
+
+
+@case()
+def file_empty(t):
+    k = t.files[2][0]
+    t.bucket.set_raw(k, b"")
+    return [k]
+
+
+@case()
+def file_removed(t):
+    k = t.files[3][0]
+    t.bucket.remove(k)
+    return [k]
+
+
+@case()
+def file_renamed(t):
+    k = t.files[3][0]
+    new = k.replace("u03x00", "u03x77")
+    t.bucket.move(k, new)
+    return [k, new]
+
+
+@case()
+def file_with_extra_bytes(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"abc")
+    return [k]
+
+
+@case()
+def file_with_a_zero_behind(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"\0")
+    return [k]
+
+
+@case()
+def file_with_many_zeros_behind(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, t.bucket.raw(k) + bytes(600))
+    return [k]
+
+
+@case()
+def file_with_second_member(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, t.bucket.raw(k) + pack(k, b'{"Records":[]}'))
+    return [k]
+
+
+@case()
+def file_with_empty_second_member(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, t.bucket.raw(k) + pack(k, b""))
+    return [k]
+
+
+@case()
+def file_with_empty_first_member(t):
+    k = t.files[1][0]
+    t.bucket.set_raw(k, pack(k, b"") + t.bucket.raw(k))
+    return [k]
+
+
+@case()
+def file_with_skippable_frame(t):
+    k = t.files[1][1]
+    t.bucket.set_raw(k, bytes.fromhex("502a4d1804000000") + b"hide" + t.bucket.raw(k))
+    return [k]
+
+
+@case()
+def file_of_the_other_codec(t):
+    k = t.files[1][1]
+    other = ".json.zst" if k.endswith(".gz") else ".json.gz"
+    t.bucket.set_raw(k, pack(other, t.bucket.content(k)))
+    return [k]
+
+
+@case()
+def file_not_compressed(t):
+    k = t.files[1][1]
+    t.bucket.set_raw(k, t.bucket.content(k))
+    return [k]
+
+
+@case()
+def file_that_no_digest_lists(t):
+    return [t.put_file(FIRST_END + 1800, "invented")["s3Object"]]
+
+
+@case()
+def file_older_than_the_chain(t):
+    return [t.put_file(FIRST_END - 5 * PERIOD, "invented")["s3Object"]]
+
+
+@case()
+def file_with_an_odd_name(t):
+    key = t.file_key(t.end + 7200, "x").replace("_x", "-x")
+    t.bucket.put(key, pack(key, b"{}"))
+    return [key]
+
+
+@case()
+def file_of_a_region_without_digests(t):
+    other = Trail(t.bucket, t.key, t.suffix[6:], region="eu-west-1")
+    return [other.put_file(t.end + 7200, "elsewhere")["s3Object"]]
+
+
+@case(rc=0)
+def foreign_objects_are_ignored(t):
+    for name in ("CloudTrail-Insight/us-east-1/2026/03/01/x.json.gz", "vpcflowlogs/y.log.gz", "Config/ConfigWritabilityCheckFile"):
+        t.bucket.put("%s/%s" % (t.root, name), b"x")
+    t.bucket.put("elsewhere/AWSLogs/1/CloudTrail/z", b"x")
+    return []
+
+
+@case()
+def digest_with_an_odd_name(t):
+    key = t.digests[3].replace("_2026", "-2026")
+    t.bucket.put(key, t.bucket.raw(t.digests[3]))
+    return [key]
+
+
+@case()
+def digest_content_changed(t):
+    k = t.digests[3]
+    t.bucket.set_content(k, t.bucket.content(k).replace(b"null", b"null ", 1))
+    return [k]
+
+
+@case()
+def digest_member_missing(t):
+    k = t.digests[3]
+    t.bucket.set_content(k, t.bucket.content(k).replace(b"oldestEventTime", b"oldestEventTimE", 1))
+    return [k] + t.files[3]
+
+
+@case()
+def digest_hash_entry_changed(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    f = document["logFiles"][0]
+    t.bucket.set_content(f["s3Object"], b'{"Records":[]}')
+    f["hashValue"] = hashlib.sha256(b'{"Records":[]}').hexdigest()
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k]
+
+
+@case()
+def digest_entry_removed(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    f = document["logFiles"].pop()
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k, f["s3Object"]]
+
+
+@case()
+def digest_byte_flipped(t):
+    k = t.digests[3]
+    raw = bytearray(t.bucket.raw(k))
+    raw[len(raw) // 2] ^= 4
+    t.bucket.set_raw(k, bytes(raw))
+    return [k] + t.files[3]
+
+
+@case()
+def digest_with_extra_bytes(t):
+    k = t.digests[3]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"junk")
+    return [k] + t.files[3]
+
+
+@case()
+def digest_with_second_member(t):
+    k = t.digests[3]
+    t.bucket.set_raw(k, t.bucket.raw(k) + pack(k, b"{}"))
+    return [k] + t.files[3]
+
+
+@case()
+def digest_not_json(t):
+    k = t.digests[3]
+    t.bucket.set_content(k, b"not json")
+    return [k] + t.files[3]
+
+
+@case()
+def digest_two_documents(t):
+    k = t.digests[3]
+    t.bucket.set_content(k, t.bucket.content(k) + b"{}")
+    return [k] + t.files[3]
+
+
+@case()
+def digest_without_list(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    del document["logFiles"]
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k] + t.files[3]
+
+
+@case()
+def digest_half_a_link(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    document["previousDigestSignature"] = None
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k] + t.files[3]
+
+
+@case()
+def digest_odd_time(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    document["digestEndTime"] = "yesterday"
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k] + t.files[3]
+
+
+@case()
+def digest_removed(t):
+    t.bucket.remove(t.digests[3])
+    return [t.digests[3]] + t.files[3]
+
+
+@case()
+def oldest_digest_removed(t):
+    t.bucket.remove(t.digests[0])
+    return [t.digests[0]] + t.files[0]
+
+
+@case()
+def two_neighbours_removed(t):
+    for n in (2, 3):
+        t.bucket.remove(t.digests[n])
+    return t.digests[2:4] + t.files[2] + t.files[3]
+
+
+@case()
+def two_neighbours_and_their_files_removed(t):
+    for n in (2, 3):
+        for k in [t.digests[n]] + t.files[n]:
+            t.bucket.remove(k)
+    return t.digests[2:4]
+
+
+@case(digests=30)
+def three_neighbours_around_midnight_removed(t):
+    gone = [n for n in range(30) if "T000000Z" in t.digests[n]][0]
+    for n in range(gone - 1, gone + 2):
+        for k in [t.digests[n]] + t.files[n]:
+            t.bucket.remove(k)
+    return t.digests[gone - 1:gone + 2]
+
+
+@case(digests=2)
+def two_of_uneven_periods_removed(t):
+    t.seal(period=1000)
+    t.seal(period=777)
+    t.seal(period=PERIOD)
+    for n in (2, 3):
+        for k in [t.digests[n]] + t.files[n]:
+            t.bucket.remove(k)
+    return [t.digests[3]]
+
+
+@case(rc=0)
+def newest_digest_removed_is_not_seen(t):
+    """What a bucket alone cannot tell; the files of that period are counted as pending."""
+    t.bucket.remove(t.digests[5])
+    for k in t.files[5][:1]:
+        t.bucket.remove(k)
+    return []
+
+
+@case()
+def all_digests_removed(t):
+    for k in t.digests:
+        t.bucket.remove(k)
+    return sum(t.files, [])
+
+
+@case()
+def signature_changed(t):
+    k = t.digests[2]
+    m = t.bucket.metadata(k)
+    m["x-amz-meta-signature"] = ("0" if m["x-amz-meta-signature"][0] != "0" else "1") + m["x-amz-meta-signature"][1:]
+    t.bucket.set_metadata(k, m)
+    return [k]
+
+
+@case()
+def signature_of_another_digest(t):
+    t.bucket.set_metadata(t.digests[2], t.bucket.metadata(t.digests[1]))
+    return [t.digests[2]]
+
+
+@case()
+def signature_not_hex(t):
+    m = t.bucket.metadata(t.digests[2])
+    m["x-amz-meta-signature"] = "zz" + m["x-amz-meta-signature"][2:]
+    t.bucket.set_metadata(t.digests[2], m)
+    return [t.digests[2]]
+
+
+@case()
+def signature_cut(t):
+    m = t.bucket.metadata(t.digests[2])
+    m["x-amz-meta-signature"] = m["x-amz-meta-signature"][:-2]
+    t.bucket.set_metadata(t.digests[2], m)
+    return [t.digests[2]]
+
+
+@case(rc=0)
+def signature_in_upper_case_holds(t):
+    m = t.bucket.metadata(t.digests[2])
+    m["x-amz-meta-signature"] = m["x-amz-meta-signature"].upper()
+    t.bucket.set_metadata(t.digests[2], m)
+    return []
+
+
+@case()
+def signature_removed(t):
+    m = t.bucket.metadata(t.digests[5])
+    del m["x-amz-meta-signature"]
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def algorithm_removed(t):
+    m = t.bucket.metadata(t.digests[5])
+    del m["x-amz-meta-signature-algorithm"]
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def algorithm_changed(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature-algorithm"] = "none"
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def metadata_file_removed(t):
+    os.unlink(t.bucket.metadata_path(t.digests[1]))
+    return [t.digests[1]]
+
+
+@case()
+def metadata_file_damaged(t):
+    with open(t.bucket.metadata_path(t.digests[1]), "w") as f:
+        f.write("{oops")
+    return [t.digests[1]]
+
+
+@case()
+def digest_renamed(t):
+    new = t.digests[3].replace("T140000Z", "T143000Z")
+    t.bucket.move(t.digests[3], new)
+    return [new, t.digests[3]] + t.files[3]
+
+
+@case()
+def digest_renamed_past_the_next(t):
+    new = t.digests[3].replace("T140000Z", "T153000Z")
+    t.bucket.move(t.digests[3], new)
+    return [new, t.digests[3]] + t.files[3]
+
+
+@case()
+def digest_copied(t):
+    new = t.digests[3].replace("T140000Z", "T143000Z")
+    m = t.bucket.metadata(t.digests[3])
+    t.bucket.put(new, t.bucket.raw(t.digests[3]))
+    t.bucket.set_metadata(new, m)
+    return [new]
+
+
+@case()
+def digest_replaced_by_an_older_one(t):
+    m = t.bucket.metadata(t.digests[1])
+    t.bucket.set_raw(t.digests[4], t.bucket.raw(t.digests[1]))
+    t.bucket.set_metadata(t.digests[4], m)
+    return [t.digests[4]] + t.files[4]
+
+
+@case()
+def digest_of_another_trail_name(t):
+    new = t.digests[5].replace(TRAIL, "other")
+    t.bucket.move(t.digests[5], new)
+    return [new]
+
+
+@case(digests=3)
+def link_hash_wrong(t):
+    t.seal(change=lambda d: d.update(previousDigestHashValue="0" * 64))
+    t.seal()
+    return [t.digests[2]]
+
+
+@case(digests=3)
+def link_signature_wrong(t):
+    t.seal(change=lambda d: d.update(previousDigestSignature="ab" * 256))
+    t.seal()
+    return [t.digests[2]]
+
+
+@case(digests=3)
+def digest_signed_anew_by_the_holder_of_the_key(t):
+    k = t.digests[1]
+    keep = t.previous
+    document = dict(t.documents[k], logFiles=[])
+    t.put_digest(document)
+    t.previous = keep
+    t.seal()
+    return [k] + t.files[1]
+
+
+@case(digests=3)
+def periods_with_a_gap(t):
+    t.end += 120
+    t.seal()
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def periods_that_overlap(t):
+    t.end -= 120
+    t.seal()
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def digest_outside_the_chain(t):
+    keep = t.previous
+    t.seal()
+    t.previous = keep
+    t.seal(change=lambda d: d.update(digestStartTime=iso(t.end - 2 * PERIOD)))
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def link_to_a_later_digest(t):
+    t.previous["key"] = t.digest_key(t.end + PERIOD)
+    t.seal()
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def link_to_a_trail_file(t):
+    t.previous["key"] = t.files[0][0]
+    t.seal()
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def file_listed_twice(t):
+    first = t.documents[t.digests[0]]["logFiles"][0]
+    t.seal(change=lambda d: d["logFiles"].append(first))
+    return [first["s3Object"]]
+
+
+@case(digests=3)
+def file_listed_twice_in_one_digest(t):
+    t.seal(change=lambda d: d["logFiles"].append(d["logFiles"][0]))
+    return [t.files[3][0]]
+
+
+@case(digests=3)
+def file_in_another_bucket(t):
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"))
+    return [t.files[3][1]]
+
+
+@case(digests=3)
+def file_of_another_kind_listed(t):
+    odd = "%s/odd.txt" % t.root
+    t.bucket.put(odd, b"x")
+    unlisted = t.file_key(t.end + 460, "u03x01")
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Object=odd))
+    return [odd, unlisted]
+
+
+@case(digests=3)
+def digest_in_another_bucket(t):
+    t.seal(change=lambda d: d.update(digestS3Bucket="elsewhere"))
+    t.seal()
+    return [t.digests[3]] + t.files[3]
+
+
+@case(rc=0, digests=3)
+def chain_from_another_bucket_is_noted(t):
+    t.seal(change=lambda d: d.update(previousDigestS3Bucket="old-bucket"))
+    return []
+
+
+@case(rc=0, digests=3)
+def chain_from_another_prefix_is_noted(t):
+    t.seal(change=lambda d: d.update(previousDigestS3Object="before/" + d["previousDigestS3Object"]))
+    return []
+
+
+@case(rc=0, digests=3)
+def starting_digest_in_the_middle_is_noted(t):
+    t.previous = None
+    t.end += 5000
+    t.seal()
+    t.seal()
+    return []
+
+
+@case()
+def file_between_two_chains(t):
+    stopped = t.end
+    t.previous = None
+    t.end += 5000
+    t.seal()
+    return [t.put_file(stopped + 1000, "between")["s3Object"]]
+
+
+@case(digests=3)
+def digest_signed_with_an_unknown_key(t):
+    t.seal(change=lambda d: d.update(digestPublicKeyFingerprint=OTHER.fingerprint), signed_by=OTHER)
+    return [t.digests[3]]
+
+
+@case(digests=3)
+def digest_signed_with_another_key_in_the_name_of_ours(t):
+    t.seal(signed_by=OTHER)
+    return [t.digests[3]]
+
+
+@case(rc=0, digests=3)
+def empty_digests(t):
+    t.seal(n_files=0)
+    t.seal(n_files=0)
+    return []
+
+
+@case(rc=0)
+def a_slower_trail_keeps_its_files_open(t):
+    slow = Trail(t.bucket, t.key, t.suffix[6:], trail="slow", period=2 * PERIOD)
+    slow.end = FIRST_END - PERIOD
+    slow.seal()
+    slow.seal()
+    t.put_file(slow.end + 600, "slow1")
+    return []
+
+
+@case()
+def a_stopped_trail_holds_nothing_open(t):
+    stopped = Trail(t.bucket, t.key, t.suffix[6:], trail="stopped")
+    stopped.end = FIRST_END - PERIOD
+    stopped.seal(n_files=0)
+    return [t.put_file(FIRST_END + 1800, "invented")["s3Object"]]
+
+
+@case(rc=0)
+def organization_and_backfill_chains(t):
+    org = Trail(t.bucket, t.key, t.suffix[6:], org="o-abc123")
+    org.seal()
+    org.seal()
+    backfill = Trail(t.bucket, t.key, t.suffix[6:], backfill=True)
+    backfill.end = t.end + 86400
+    backfill.seal()
+    t.put_file(t.end + 600, "pending")
+    return []
+
+
+@case()
+def keys_that_try_to_run_commands(t):
+    """Whoever can write to the bucket chooses the names that an auditor's shell sees."""
+    run_me = "touch${IFS}ran"
+    evil = Trail(t.bucket, t.key, t.suffix[6:], trail="$(%s)`%s`x[$(%s)]" % ((run_me,) * 3))
+    evil.tag = "e"
+    for period in (100, 100, 100, 100):
+        evil.seal(period=period)
+    for n in (1, 2):
+        for k in [evil.digests[n]] + evil.files[n]:
+            t.bucket.remove(k)
+    odd = t.file_key(t.end + 10, "$(touch${IFS}ran)").replace("us-east-1_", "a[$(touch${IFS}ran)]_")
+    t.bucket.put(odd, b"x")
+    return evil.digests[1:3] + [odd]
+
+
+@case()
+def keys_with_control_characters(t):
+    key = "%s/CloudTrail/us-east-1/2026/03/01/a\x1b[2Jb" % t.root
+    t.bucket.put(key, b"x")
+    return [key.replace("\x1b", "?")]
+
+
+@case()
+def everything_at_once(t):
+    t.bucket.remove(t.digests[1])
+    t.bucket.remove(t.files[2][0])
+    t.bucket.set_content(t.files[3][1], b"{}")
+    t.bucket.set_content(t.digests[4], b"{}")
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] = "00" * 256
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[1], t.files[2][0], t.files[3][1], t.digests[4], t.digests[5]] + t.files[1] + t.files[4]
+
+
+# Only these depend on the codec.
+OF_THE_CODEC = ("intact", "content", "flipped", "truncated", "empty", "extra", "zero", "member", "skippable", "codec",
+                "compressed", "json", "midnight", "everything")
+
+
+# ---- running ---------------------------------------------------------------------------------------------------------
+
+def verify(argv, env=None):
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE,
+                       env=dict(os.environ, **(env or {})))
+    lines = [line for line in p.stdout.decode().splitlines() if not line.startswith("records in valid files: ")]
+    return p.returncode, lines, p.stderr.decode()
+
+
+def found(lines):
+    return sorted(line.split(": ", 1)[0] for line in lines if not line.startswith(("note: ", "checked ", "result: ")))
+
+
+def check(name, tools, arguments, rc, keys=None, env=None):
+    """Both tools, the same end and the same lines; keys: what must be named."""
+    ours, script = (verify([tool, *extra, *arguments], env) for tool, extra in tools)
+    problems = []
+    if ours[0] != rc or script[0] != rc:
+        problems.append("exit codes %d and %d, expected %d" % (ours[0], script[0], rc))
+    if ours[1] != script[1]:
+        problems.append("they differ")
+    if keys is not None and found(ours[1]) != sorted(keys):
+        problems.append("found %s, expected %s" % (found(ours[1]), sorted(keys)))
+    if not problems:
+        return True
+    print("not ok: %s: %s" % (name, "; ".join(problems)))
+    for title, result in (("waymark verify", ours), ("verify-trail", script)):
+        print("  %s: %d" % (title, result[0]))
+        for line in result[1] + result[2].splitlines():
+            print("    " + line)
+    return False
+
+
+def check_arguments(folder, tools, good, keys_file):
+    """What cannot be checked, and where the keys are looked for."""
+    bucket, empty = os.path.join(folder, "good"), os.path.join(folder, "empty")
+    shutil.copytree(good, bucket)
+    os.makedirs(empty)
+    os.makedirs(os.path.join(folder, "keys"))
+    shutil.copy(keys_file, os.path.join(folder, "keys", "public-keys.json"))
+    bad = os.path.join(folder, "bad.json")
+    with open(keys_file) as f:
+        listed = json.load(f)
+    listed["PublicKeyList"][0]["Fingerprint"] = "0" * 32
+    with open(bad, "w") as f:
+        json.dump(listed, f)
+    with open(os.path.join(folder, "none.json"), "w") as f:
+        f.write('{"PublicKeyList": []}')
+    nowhere = os.path.join(folder, "nowhere")
+    s3 = ["s3://bucket/p", "--public-keys", keys_file, "--endpoint-url", "http://127.0.0.1:1"]
+    aws = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    cases = [
+        ("keys beside the folder", [bucket], 0, None),
+        ("trailing slash", [bucket + "/"], 0, None),
+        ("data directory", [bucket, "--data-dir", folder], 0, None),
+        ("data directory by =", ["--data-dir=" + folder, bucket], 0, None),
+        ("data directory by environment", [bucket], 0, {"WAYMARK_DATA_DIR": folder}),
+        ("data directory without keys", [bucket, "--data-dir", nowhere], 2, None),
+        ("data directory of the environment without keys", [bucket], 2, {"WAYMARK_DATA_DIR": nowhere}),
+        ("no such key file", [bucket, "--public-keys", nowhere], 2, None),
+        ("keys with a false fingerprint", [bucket, "--public-keys", bad], 2, None),
+        ("keys that are no JSON", [bucket, "--public-keys", os.path.abspath(__file__)], 2, None),
+        ("no keys at all", [bucket, "--public-keys", os.path.join(folder, "none.json")], 1, None),
+        ("nothing there", [empty, "--public-keys", keys_file], 2, None),
+        ("no such folder", [nowhere, "--public-keys", keys_file], 2, None),
+        ("no target", [], 2, None),
+        ("two targets", [bucket, bucket], 2, None),
+        ("unknown option", [bucket, "--frobnicate"], 2, None),
+        ("option without a value", [bucket, "--region"], 2, None),
+        ("help", ["--help"], 0, None),
+        ("nobody answers", s3, 2, aws),
+        ("no credentials", s3, 2, {"AWS_SHARED_CREDENTIALS_FILE": nowhere}),
+    ]
+    ok = True
+    for name, arguments, rc, env in cases:
+        if name == "help":
+            ok &= all(verify([t, *e, *arguments], env)[0] == 0 for t, e in tools)
+        else:
+            ok &= check(name, tools, arguments, rc, None, env)
+    return ok, len(cases)
+
+
+def check_vector(folder, tools):
+    """Published facts: a chain and a key that were made with other tools, accepted by AWS's own validate-logs."""
+    key = ("MIIBCgKCAQEArKBSAF+A2emlaFoo6WLMa7szTb+ApVCStEOh1SyZIn/HVcP0UzVv7QXt0jNDhavOeWt5R6OFKbcqMW7j3JNK1DCbBOWnvGmoTGvb"
+           "WYOJEGvjrJZHX9FhEXotHIE0bWStXJ9pWyDfG4b5Ctf1kl2ohhJF3aeeUx3FY9i3V88H5tSFjzoYaYSdAlnq3gKG2xu5JI8kyH0XIXzDnzdD7cLC"
+           "d70y6qV+KKmHP9SQa+BSpRJAJgYIZd//xO/Qfp6d+cpYcH5hKtD3bWwp3x+6ohqiC7CLLpZDeeC7v3kdZqWd4KgdzKC/4APRA7HG9Ns4ZYDOXsz5"
+           "8uNYpRC7FeSkRdfelwIDAQAB")
+    signatures = (
+        "4cc4705f4bbf2e7824ef2a0b60b0dc14f2eade4eabb8c765e9f83b9f9cf2b3b9bfff0fc55a19b4881a62b9a223e70587111d014777a6c391d77aeacd"
+        "74adcebd6fe54fc9f9d87f2608016f4f7c3050ecf535e23ee772d2015ed55846b2a8adf4bd3f2b91177baa1a36d8cdcabc3cb907c5c20609d7a196fb"
+        "1a27456deb4aed669eeb101c5b4f872d89849a525961c2cdfe35c1b8f7ba70d78b9169266004f52c05f4113492e8f379e40223bb4191d6da7fbcb291"
+        "ca424771f92a8b0ade94ead1bdf57eff1219f0916b716353c0878fc59960b2c607d08f4beabdcfbd00e034b6fddd239c8b8eece43198638b563e0204"
+        "923b643d47b10cee0572c957c6b4c23d",
+        "59e04650fc84e82e4780e59e38ea857da8b4752abb24db0d494d163b01e53625508aad13aadd45a712fe70b7892b93bb124c931c1a36d2d51b76222a"
+        "da6d8665052f7713b93f56a7d5cfa58ae078599e0e1213e5a9e8afca8019e850304faafb5163180e0cb6a91a8b2eccedfb0ae0af3c49364356f4661c"
+        "a678654f880dc8455e71d870ec3a76f2518ae480b587a225b21a1053c0f8f5437a370a9c10156a3b0df2d18301c9d8c85178153aba2243505d244ae5"
+        "68fa00acee9ad8e51c6f05c55f1183d271a8997002cffc41b2c1503534bca7bfa3dbd36d299be171138a23b25d2dc7399bb4d800772c83f3a6ca38c4"
+        "b9d569b4e4c7872667a33471c01d8cd8")
+    log = (b'{"Records":[{"eventVersion":"1.11","eventTime":"2026-03-01T10:07:12Z",'
+           b'"eventID":"6f1c2a9e-5b0d-4c7e-9a41-0d2f3b4c5d6e"}]}')
+    log_key = ("AWSLogs/111122223333/CloudTrail/us-east-1/2026/03/01/"
+               "111122223333_CloudTrail_us-east-1_20260301T1010Z_k3Vq9ZbT0aXw7LmD.json.gz")
+    bucket = Bucket(os.path.join(folder, "bucket"))
+    bucket.put(log_key, pack(log_key, log))
+    document, keys = None, []
+    for n, (start, end) in enumerate((("10", "11"), ("11", "12"))):
+        digest_key = ("AWSLogs/111122223333/CloudTrail-Digest/us-east-1/2026/03/01/"
+                      "111122223333_CloudTrail-Digest_us-east-1_vec-trail_us-east-1_20260301T%s0000Z.json.gz" % end)
+        when = "2026-03-01T10:07:12Z" if n == 0 else None
+        previous = [None] * 5 if n == 0 else ["vec-bucket", keys[0], hashlib.sha256(document).hexdigest(), "SHA-256", signatures[0]]
+        document = json.dumps({
+            "awsAccountId": "111122223333", "digestStartTime": "2026-03-01T%s:00:00Z" % start,
+            "digestEndTime": "2026-03-01T%s:00:00Z" % end, "digestS3Bucket": "vec-bucket", "digestS3Object": digest_key,
+            "digestPublicKeyFingerprint": "5d95bbea52a94be66b778972dafdae39", "digestSignatureAlgorithm": "SHA256withRSA",
+            "newestEventTime": when, "oldestEventTime": when, "previousDigestS3Bucket": previous[0],
+            "previousDigestS3Object": previous[1], "previousDigestHashValue": previous[2],
+            "previousDigestHashAlgorithm": previous[3], "previousDigestSignature": previous[4],
+            "logFiles": [{"s3Bucket": "vec-bucket", "s3Object": log_key, "hashValue": hashlib.sha256(log).hexdigest(),
+                          "hashAlgorithm": "SHA-256", "newestEventTime": when, "oldestEventTime": when}] if n == 0 else [],
+        }, separators=(",", ":")).encode()
+        bucket.put(digest_key, pack(digest_key, document), signature=signatures[n], signature_algorithm="SHA256withRSA")
+        keys.append(digest_key)
+    keys_file = os.path.join(folder, "keys.json")
+    with open(keys_file, "w") as f: # times as CLI v2 prints them
+        json.dump({"PublicKeyList": [{"Value": key, "ValidityStartTime": "2026-02-20T00:00:00+01:00",
+                                      "ValidityEndTime": "2026-03-22T00:00:00.500000+00:00",
+                                      "Fingerprint": "5d95bbea52a94be66b778972dafdae39"}]}, f)
+    ok = check("vector", tools, [bucket.folder, "--public-keys", keys_file], 0, [])
+    bucket.set_content(log_key, log.replace(b"6f1c", b"6f1d"))
+    return ok & check("vector, file changed", tools, [bucket.folder, "--public-keys", keys_file], 1, [log_key])
+
+
+def main():
+    global OTHER, HERE
+    tools = ((os.path.abspath(sys.argv[1]), ["verify"]), (os.path.abspath(sys.argv[2]), []))
+    only = sys.argv[3:]
+    # Nothing of the caller's environment may decide where keys or buckets are.
+    for name in [n for n in os.environ if n.startswith(("AWS_", "WAYMARK_"))]:
+        del os.environ[name]
+    good, total = 0, 0
+    with tempfile.TemporaryDirectory() as tmp:
+        key, OTHER, HERE = Key(tmp, "key"), Key(tmp, "other"), os.path.join(tmp, "here")
+        os.mkdir(HERE)
+        keys_file = os.path.join(tmp, "public-keys.json")
+        with open(keys_file, "w") as f:
+            json.dump({"PublicKeyList": [key.listed()]}, f)
+        for codec in ("gz", "zst"):
+            bases = {}
+            for name, function, rc, digests in CASES:
+                if (only and name not in only) or (codec == "zst" and not any(word in name for word in OF_THE_CODEC)):
+                    continue
+                if digests not in bases:
+                    bases[digests] = Trail(Bucket(os.path.join(tmp, "base-%s-%d" % (codec, digests))), key, codec,
+                                           prefix=PREFIX if digests == 30 else "")
+                    for _ in range(digests):
+                        bases[digests].seal()
+                base = bases[digests]
+                trail = Trail.__new__(Trail)
+                trail.__dict__.update(base.__dict__, digests=list(base.digests), files=list(base.files),
+                                      documents=dict(base.documents), previous=dict(base.previous),
+                                      bucket=Bucket(os.path.join(tmp, "case")))
+                shutil.copytree(base.bucket.folder, trail.bucket.folder)
+                keys = function(trail)
+                target = trail.bucket.folder + ("/" + PREFIX + "/" if digests == 30 else "")
+                good += check("%s, %s" % (codec, name), tools, [target, "--public-keys", keys_file], rc, keys)
+                total += 1
+                shutil.rmtree(trail.bucket.folder)
+                assert not os.listdir(HERE), "a key ran a command"
+            if codec == "gz" and not only:
+                ok, n = check_arguments(os.path.join(tmp, "arguments"), tools, bases[6].bucket.folder, keys_file)
+                good, total = good + (n if ok else 0), total + n
+                good, total = good + check_vector(os.path.join(tmp, "vector"), tools), total + 1
+    print("%d of %d cases agree" % (good, total))
+    return 0 if good == total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,381 @@
+/*
+ * The path of a call, from a request's bytes to its entry in a real journal: what is answered, and what is recorded.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "server/dispatch.h"
+#include "waymark/json.h"
+
+static char folder[] = "/tmp/waymark-dispatch-XXXXXX";
+static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
+static struct wm_service_env env;
+static struct wm_auth *auth;
+static struct wm_recorder *recorder;
+static struct wm_sigv4_cache *cache;
+static struct wm_dispatcher dispatcher;
+static char key_id[129], secret[129];
+static int syncs_until_failure; /* 0: never */
+
+static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_sts};
+
+static int failing_fdatasync(void *ctx, int fd)
+{
+    if (syncs_until_failure && --syncs_until_failure == 0)
+        return -EIO;
+    return wm_io_posix.fdatasync(ctx, fd);
+}
+
+static struct wm_io test_io;
+
+/* ---- a request ---- */
+
+struct sent {
+    const char *method, *path, *query, *body, *service, *target, *content_type;
+    const char *secret;       /* NULL: the right one */
+    const char *key_id;       /* NULL: the right one */
+    int64_t age_s;            /* how old the signature is */
+    bool unsigned_request;
+    bool body_changed;        /* after it was signed */
+    bool refused;
+    enum wm_refusal refusal;
+};
+
+static struct wm_request request;
+static char authorization[1100], date[WM_TIME_BASIC_BYTES];
+
+static void add_header(const char *name, const char *value)
+{
+    request.headers[request.n_headers++] = (struct wm_sigv4_header){wm_view_of(name), wm_view_of(value)};
+}
+
+static void send_request(const struct sent *s)
+{
+    wm_request_clear(&request);
+    request.method = wm_view_of(s->method);
+    request.path = wm_view_of(s->path);
+    request.query = wm_view_of(s->query);
+    request.source_ip = WM_LIT("203.0.113.5");
+    wm_buf_add_str(&request.body, s->body ? s->body : "");
+    add_header("Host", "127.0.0.1:8480");
+    add_header("Content-Type", s->content_type ? s->content_type : "application/json");
+    add_header("User-Agent", "test/1 \"quoted\"");
+    if (s->target)
+        add_header("X-Amz-Target", s->target);
+    if (!s->unsigned_request) {
+        char hash[WM_SHA256_HEX_BYTES];
+        uint8_t sha[WM_SHA256_BYTES];
+        wm_sha256(request.body.data, request.body.len, sha);
+        wm_hex(sha, sizeof sha, hash);
+        const struct wm_sigv4_request to_sign = {
+            .method = request.method,
+            .path = request.path,
+            .query = request.query,
+            .headers = request.headers,
+            .n_headers = request.n_headers,
+            .payload_hash = {hash, sizeof hash},
+        };
+        const struct wm_sigv4_credentials credentials = {
+            .access_key_id = wm_view_of(s->key_id ? s->key_id : key_id),
+            .secret = wm_view_of(s->secret ? s->secret : secret),
+            .region = WM_LIT("us-east-1"),
+            .service = wm_view_of(s->service ? s->service : "mediapackage"),
+        };
+        struct wm_sigv4_signature signature;
+        struct wm_wall_ns now = {wm_clock_wall(&wm_clock_system).ns - s->age_s * WM_NS_PER_S};
+        assert_int_equal(wm_sigv4_sign(cache, &to_sign, &credentials, now, &signature), WM_OK);
+        snprintf(authorization, sizeof authorization, "%s", signature.authorization);
+        memcpy(date, signature.date, sizeof date);
+        add_header("X-Amz-Date", date);
+        add_header("Authorization", authorization);
+    }
+    if (s->body_changed)
+        request.body.data[0] ^= 1;
+    request.refused = s->refused;
+    request.refusal = s->refusal;
+    wm_dispatch(&dispatcher, cache, &request);
+}
+
+/* ---- what was recorded ---- */
+
+static struct wm_arena arena;
+static struct wm_journal_reader *reader; /* open until the next look, since the entry points into it */
+
+static void close_reader(void)
+{
+    wm_journal_reader_close(reader);
+    reader = NULL;
+}
+
+static const struct wm_json *record_of(uint64_t seq, struct wm_entry *out_entry)
+{
+    close_reader();
+    assert_int_equal(wm_journal_commit(recorder->journal, seq, NULL), WM_OK);
+    assert_int_equal(wm_journal_reader_open(recorder->journal, seq - 1, &reader, NULL), WM_OK);
+    struct wm_entry e;
+    assert_int_equal(wm_journal_reader_next(reader, &e, NULL), WM_OK);
+    assert_int_equal(e.seq, seq);
+    struct wm_json *record;
+    wm_arena_clear(&arena);
+    assert_int_equal(wm_json_parse(&arena, wm_arena_copy(&arena, e.record), &record, NULL), WM_OK);
+    if (out_entry)
+        *out_entry = e;
+    return record;
+}
+
+static void text_is(const struct wm_json *object, const char *name, const char *want)
+{
+    struct wm_view got = wm_json_get_text(object, name);
+    if (!wm_view_eq_str(got, want))
+        fail_msg("%s is \"%.*s\", not \"%s\"", name, WM_ARG(got), want);
+}
+
+/* ---- tests ---- */
+
+static void a_call_is_answered_and_recorded(void **state)
+{
+    (void)state;
+    send_request(&(struct sent){.method = "POST", .path = "/channels",
+                                .body = "{\"id\":\"one\",\"description\":\"d\",\"surprise\":1}"});
+    assert_int_equal(request.status, 200);
+    assert_null(request.error_code);
+    struct wm_entry e;
+    const struct wm_json *r = record_of(request.seq, &e);
+    assert_int_equal(e.flags, 0);
+    assert_int_equal(e.n_changes, 1);
+    assert_true(wm_view_eq_str(e.event_name, "CreateChannel"));
+    assert_true(wm_view_eq_str(e.event_source, "mediapackage.amazonaws.com"));
+    assert_true(wm_view_eq_str(e.principal, "arn:aws:iam::123456789012:root"));
+    text_is(r, "eventVersion", "1.11");
+    text_is(r, "eventName", "CreateChannel");
+    text_is(r, "sourceIPAddress", "203.0.113.5");
+    text_is(r, "userAgent", "test/1 \"quoted\"");
+    text_is(r, "requestID", request.request_id);
+    text_is(r, "apiVersion", "2017-10-12");
+    text_is(wm_json_get(r, "userIdentity"), "type", "Root");
+    text_is(wm_json_get(r, "userIdentity"), "accessKeyId", key_id);
+    text_is(wm_json_get(r, "requestParameters"), "id", "one");
+    assert_null(wm_json_get(wm_json_get(r, "requestParameters"), "surprise"));
+    assert_null(wm_json_get(r, "errorCode"));
+
+    /* The caller gets the ingest passwords, the record does not. */
+    struct wm_json *reply;
+    assert_int_equal(wm_json_parse(&arena, wm_buf_view(&request.out), &reply, NULL), WM_OK);
+    struct wm_json *mine = wm_json_get(wm_json_get(reply, "hlsIngest"), "ingestEndpoints")->first;
+    struct wm_json *recorded =
+        wm_json_get(wm_json_get(wm_json_get(r, "responseElements"), "hlsIngest"), "ingestEndpoints")->first;
+    for (int i = 0; i < 2; i++, mine = mine->next, recorded = recorded->next) {
+        assert_int_equal(wm_json_get_text(mine, "password").len, 32);
+        text_is(recorded, "password", "***");
+        text_is(recorded, "username", "***");
+        assert_true(wm_view_eq(wm_json_get_text(mine, "url"), wm_json_get_text(recorded, "url")));
+        assert_null(memmem(e.record.ptr, e.record.len, wm_json_get_text(mine, "password").ptr, 32));
+    }
+}
+
+static void a_read_is_recorded_without_its_answer(void **state)
+{
+    (void)state;
+    send_request(&(struct sent){.method = "GET", .path = "/channels/one"});
+    assert_int_equal(request.status, 200);
+    struct wm_entry e;
+    const struct wm_json *r = record_of(request.seq, &e);
+    assert_int_equal(e.flags, WM_ENTRY_READ_ONLY);
+    assert_int_equal(wm_json_get(r, "responseElements")->type, WM_JSON_NULL);
+    assert_true(wm_json_get(r, "readOnly")->boolean);
+    text_is(wm_json_get(r, "requestParameters"), "id", "one");
+}
+
+/* Each way to be refused: what the caller is told, and that the record says the same. */
+static void every_refusal_is_recorded(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sent sent;
+        int status;
+        const char *code, *event_source, *event_name, *identity, *message;
+    } rows[] = {
+        {{.method = "GET", .path = "/channels/one", .unsigned_request = true}, 403,
+         "MissingAuthenticationTokenException", "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", ""},
+        {{.method = "GET", .path = "/channels/one", .secret = "wrong"}, 403, "InvalidSignatureException",
+         "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", ""},
+        {{.method = "GET", .path = "/channels/one", .key_id = "AKIDNOBODY"}, 403, "UnrecognizedClientException",
+         "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", ""},
+        {{.method = "GET", .path = "/channels/one", .age_s = 3600}, 403, "InvalidSignatureException",
+         "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", "expired"},
+        {{.method = "GET", .path = "/channels/one", .age_s = -3600}, 403, "InvalidSignatureException",
+         "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", ""},
+        {{.method = "PUT", .path = "/channels/one", .body = "{\"description\":\"x\"}", .body_changed = true}, 403,
+         "InvalidSignatureException", "mediapackage.amazonaws.com", "UpdateChannel", "Unknown", ""},
+        {{.method = "GET", .path = "/channels/one", .service = "sqs"}, 403, "InvalidSignatureException",
+         "mediapackage.amazonaws.com", "DescribeChannel", "Unknown", ""},
+        {{.method = "GET", .path = "/nothing/here"}, 404, "UnknownOperationException", "mediapackage.amazonaws.com",
+         "UnknownOperation", "Root", ""},
+        {{.method = "POST", .path = "/", .service = "cloudtrail", .body = "{}",
+          .content_type = "application/x-amz-json-1.1",
+          .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.ShredEverything"},
+         404, "UnknownOperationException", "cloudtrail.amazonaws.com", "ShredEverything", "Root", ""},
+        {{.method = "POST", .path = "/channels", .body = "{\"id\":"}, 400, "SerializationException",
+         "mediapackage.amazonaws.com", "CreateChannel", "Root", "JSON"},
+        {{.method = "POST", .path = "/channels", .body = "{}"}, 422, "UnprocessableEntityException",
+         "mediapackage.amazonaws.com", "CreateChannel", "Root", "id"},
+        {{.method = "POST", .path = "/channels", .body = "{\"id\":\"one\"}"}, 422, "UnprocessableEntityException",
+         "mediapackage.amazonaws.com", "CreateChannel", "Root", "one"},
+        {{.method = "GET", .path = "/channels/two"}, 404, "NotFoundException", "mediapackage.amazonaws.com",
+         "DescribeChannel", "Root", "two"},
+        {{.method = "POST", .path = "/channels", .refused = true, .refusal = WM_REFUSE_BODY_TOO_LARGE}, 413,
+         "RequestEntityTooLargeException", "mediapackage.amazonaws.com", "CreateChannel", "Unknown", "body"},
+        {{.method = "POST", .path = "/channels", .refused = true, .refusal = WM_REFUSE_TOO_SLOW}, 408,
+         "RequestTimeoutException", "mediapackage.amazonaws.com", "CreateChannel", "Unknown", "time"},
+        {{.method = "POST", .path = "/", .service = "sts", .content_type = "application/x-www-form-urlencoded",
+          .body = "Action=GetCallerIdentity&Version=2011-06-15", .secret = "wrong"},
+         403, "SignatureDoesNotMatch", "sts.amazonaws.com", "GetCallerIdentity", "Unknown", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        send_request(&rows[i].sent);
+        if (request.status != rows[i].status || !request.error_code || strcmp(request.error_code, rows[i].code) != 0)
+            fail_msg("row %zu: %d %s", i, request.status, request.error_code ? request.error_code : "-");
+        assert_non_null(memmem(request.out.data, request.out.len, rows[i].code, strlen(rows[i].code)));
+        struct wm_entry e;
+        const struct wm_json *r = record_of(request.seq, &e);
+        text_is(r, "errorCode", rows[i].code);
+        text_is(r, "eventName", rows[i].event_name);
+        text_is(r, "eventSource", rows[i].event_source);
+        text_is(r, "requestID", request.request_id);
+        text_is(wm_json_get(r, "userIdentity"), "type", rows[i].identity);
+        assert_int_equal(wm_json_get(r, "responseElements")->type, WM_JSON_NULL);
+        assert_true(e.flags & WM_ENTRY_REFUSED);
+        assert_int_equal(e.n_changes, 0);
+        struct wm_view message = wm_json_get_text(r, "errorMessage");
+        if (!message.len || !memmem(message.ptr, message.len, rows[i].message, strlen(rows[i].message)))
+            fail_msg("row %zu: message \"%.*s\"", i, WM_ARG(message));
+        /* what was not proven is not recorded as asked for, but the claimed key is */
+        if (strcmp(rows[i].identity, "Unknown") == 0)
+            assert_int_equal(wm_json_get(r, "requestParameters")->type, WM_JSON_NULL);
+        if (rows[i].sent.key_id)
+            text_is(wm_json_get(r, "userIdentity"), "accessKeyId", rows[i].sent.key_id);
+    }
+}
+
+static void ids_are_new_for_each_call(void **state)
+{
+    (void)state;
+    char first[WM_UUID_BYTES];
+    send_request(&(struct sent){.method = "GET", .path = "/channels"});
+    memcpy(first, request.request_id, sizeof first);
+    struct wm_view event = wm_arena_copy(&request.arena, wm_json_get_text(record_of(request.seq, NULL), "eventID"));
+    char event_id[WM_UUID_BYTES];
+    assert_true(wm_view_copy(event, event_id, sizeof event_id));
+    uint64_t seq = request.seq;
+    send_request(&(struct sent){.method = "GET", .path = "/channels"});
+    assert_int_equal(request.seq, seq + 1);
+    assert_string_not_equal(request.request_id, first);
+    assert_false(wm_view_eq_str(wm_json_get_text(record_of(request.seq, NULL), "eventID"), event_id));
+    assert_string_not_equal(request.request_id, event_id);
+}
+
+/* Last, since the journal is gone afterwards. */
+static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **state)
+{
+    (void)state;
+    send_request(&(struct sent){.method = "POST", .path = "/channels", .body = "{\"id\":\"lost\"}"});
+    assert_int_equal(request.status, 200);
+    syncs_until_failure = 1;
+    assert_int_equal(wm_recorder_commit(recorder, request.seq, NULL), WM_E_FAILED);
+    wm_dispatch_unavailable(&dispatcher, &request);
+    assert_int_equal(request.status, 503);
+    assert_string_equal(request.error_code, "ServiceUnavailableException");
+    assert_null(memmem(request.out.data, request.out.len, "password", 8));
+
+    send_request(&(struct sent){.method = "GET", .path = "/channels/one"});
+    assert_int_equal(request.status, 503);
+    assert_int_equal(request.seq, 0);
+
+    /* A restart goes back to what is durable. (The failed sync may have written all the same: then the call is there
+     * with its record; never one without the other.) */
+    close_reader();
+    wm_recorder_close(recorder);
+    syncs_until_failure = 0;
+    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    assert_int_equal(wm_recorder_open(&o, &recorder, NULL), WM_OK);
+    dispatcher.recorder = recorder;
+    struct wm_journal_stats stats;
+    wm_journal_stats(recorder->journal, &stats);
+    struct wm_entry e;
+    bool recorded = false;
+    for (uint64_t seq = 1; seq <= stats.durable_seq; seq++) {
+        const struct wm_json *r = record_of(seq, &e);
+        recorded = recorded || wm_view_eq_str(wm_json_get_text(wm_json_get(r, "requestParameters"), "id"), "lost");
+    }
+    struct wm_view document;
+    wm_state_lock(recorder->state);
+    bool there = wm_state_get(recorder->state, WM_LIT("mediapackage.channel"), WM_LIT("lost"), &document);
+    bool one = wm_state_get(recorder->state, WM_LIT("mediapackage.channel"), WM_LIT("one"), &document);
+    wm_state_unlock(recorder->state);
+    assert_int_equal(there, recorded);
+    assert_true(one);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    test_io = wm_io_posix;
+    test_io.fdatasync = failing_fdatasync;
+    static char path[100];
+    snprintf(path, sizeof path, "%s/credentials", folder);
+    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    bool made;
+    if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
+        return -1;
+    FILE *f = fopen(path, "r");
+    char line[300];
+    while (f && fgets(line, sizeof line, f)) {
+        (void)sscanf(line, "aws_access_key_id = %128s", key_id);
+        (void)sscanf(line, "aws_secret_access_key = %128s", secret);
+    }
+    if (f)
+        fclose(f);
+    env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), recorder->board, &wm_clock_system,
+                                  master_key};
+    dispatcher = (struct wm_dispatcher){&env, services, 3, auth, recorder, true};
+    cache = wm_sigv4_cache_new();
+    wm_request_init(&request, 65536);
+    wm_arena_init(&arena, 1 << 20);
+    return cache ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    wm_request_done(&request);
+    wm_arena_done(&arena);
+    wm_sigv4_cache_free(cache);
+    wm_auth_close(auth);
+    close_reader();
+    wm_recorder_close(recorder);
+    char command[200];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_is_answered_and_recorded),
+        cmocka_unit_test(a_read_is_recorded_without_its_answer),
+        cmocka_unit_test(every_refusal_is_recorded),
+        cmocka_unit_test(ids_are_new_for_each_call),
+        cmocka_unit_test(what_cannot_be_recorded_is_answered_503_and_has_no_effect),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
