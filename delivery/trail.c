@@ -296,7 +296,8 @@ static enum wm_status trail_same_content(struct wm_trail *t, const struct trail_
     if (status == WM_OK && codec->decompress(wm_buf_view(&packed), &content, NULL) == WM_OK) {
         hash_hex(wm_buf_view(&content), hash);
         same = strcmp(hash, o->hash) == 0 &&
-               (!o->signature || wm_view_eq_str(wm_store_header(headers, n_headers, "x-amz-meta-signature"), o->signature));
+               (!o->signature ||
+                wm_view_eq_str(wm_store_header(headers, n_headers, "x-amz-meta-signature"), o->signature));
     }
     if ((status == WM_OK && !same) || status == WM_E_LIMIT) {
         status = wm_fail(err, WM_E_EXISTS, "%.*s holds another object; does a second daemon write to this prefix?",
@@ -787,7 +788,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
     uint64_t cursor_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     /* Going on here would leave out the records that get these numbers anew. */
     if (cursor_seq > wm_journal_durable(t->o.journal))
-        return wm_fail(err, WM_E_CORRUPT, "ledger %s has delivered up to entry %llu, the journal ends at %llu: they do not "
+        return wm_fail(err, WM_E_CORRUPT,
+                       "ledger %s has delivered up to entry %llu, the journal ends at %llu: they do not "
                        "belong together", t->o.ledger_path, (unsigned long long)cursor_seq,
                        (unsigned long long)wm_journal_durable(t->o.journal));
     t->own.read_seq = cursor_seq;

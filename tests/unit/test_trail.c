@@ -139,7 +139,8 @@ static enum wm_status flaky_get(struct wm_store *s, struct wm_view key, struct w
 }
 
 static enum wm_status flaky_list(struct wm_store *s, struct wm_view prefix,
-                                 enum wm_status (*each)(void *, const struct wm_store_object *), void *arg, struct wm_err *err)
+                                 enum wm_status (*each)(void *, const struct wm_store_object *), void *arg,
+                                 struct wm_err *err)
 {
     return wm_store_list(((struct flaky *)(void *)s)->inner, prefix, each, arg, err);
 }
@@ -155,7 +156,8 @@ static const struct wm_store_ops flaky_ops = {flaky_put, flaky_get, flaky_list, 
 static struct flaky *flaky_new(struct rig *r, const char *bucket)
 {
     struct flaky *f = calloc(1, sizeof *f);
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), wm_view_of(bucket),
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")),
+                                       wm_view_of(bucket),
                                        &f->inner, NULL), WM_OK);
     assert_int_equal(wm_store_init(&f->base, &flaky_ops, wm_view_of(bucket), NULL), WM_OK);
     atomic_store(&f->mode, r->start_mode);
@@ -257,7 +259,9 @@ static void rig_append(struct rig *r, unsigned n)
         wm_uuid(uuid);
         wm_buf_clear(&record);
         r->appended++;
-        wm_buf_addf(&record, "{\"eventVersion\":\"1.11\",\"eventTime\":\"%s\",\"eventID\":\"%llu\",\"requestID\":\"%s\",\"pad\":\"%0*d\"}", time,
+        wm_buf_addf(&record,
+                    "{\"eventVersion\":\"1.11\",\"eventTime\":\"%s\",\"eventID\":\"%llu\",\"requestID\":\"%s\","
+                    "\"pad\":\"%0*d\"}", time,
                     (unsigned long long)r->appended, uuid, r->appended % 97 == 0 ? 9000 : 40, 0);
         struct wm_entry e = {.time = now, .event_source = WM_LIT("mediapackage.amazonaws.com"),
                              .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record)};
@@ -369,7 +373,8 @@ static void inventory_take(struct rig *r, struct inventory *v)
     size_t n;
     memset(v, 0, sizeof *v);
     wm_arena_init(&v->arena, 512u * 1024 * 1024);
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &v->store, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY,
+                                       &v->store, NULL), WM_OK);
     assert_int_equal(wm_store_list(v->store, WM_EMPTY, inventory_key, v, NULL), WM_OK);
     for (size_t i = 0; i < v->files; i++) {
         struct wm_json *root;
@@ -462,8 +467,10 @@ static size_t digests_in_bucket(struct rig *r)
 {
     size_t n = 0;
     struct wm_store *store;
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store, NULL), WM_OK);
-    assert_int_equal(wm_store_list(store, WM_LIT("audit/AWSLogs/" ACCOUNT "/CloudTrail-Digest/"), count_one, &n, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_store_list(store, WM_LIT("audit/AWSLogs/" ACCOUNT "/CloudTrail-Digest/"), count_one, &n, NULL),
+                     WM_OK);
     wm_store_free(store);
     return n;
 }
@@ -516,7 +523,8 @@ static void trail_delivers_each_record_once(void **state)
     assert_int_equal(strncmp(key, "audit/AWSLogs/" ACCOUNT "/CloudTrail/" REGION "/20", 51), 0);
     const char *name = strrchr(key, '/') + 1;
     assert_int_equal(strncmp(name, ACCOUNT "_CloudTrail_" REGION "_20", 39), 0);
-    assert_int_equal(strspn(strrchr(name, '_') + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"), 16);
+    assert_int_equal(strspn(strrchr(name, '_') + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+                     16);
     assert_string_equal(strrchr(name, '_') + 17, ".json.zst");
     inventory_done(&inventory);
 
@@ -555,7 +563,8 @@ static void trail_sets_the_headers_that_buckets_ask_for(void **state)
     (void)snprintf(path, sizeof path, "bucket/.metadata/%s", inventory.file_keys[0]);
     assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(&r->scratch, path), &text, NULL), WM_OK);
     assert_string_equal(wm_buf_cstr(&text), "{\"content-type\":\"application/json\",\"content-encoding\":\"gzip\","
-                                            "\"x-amz-acl\":\"bucket-owner-full-control\",\"x-amz-server-side-encryption\":\"AES256\"}\n");
+                                            "\"x-amz-acl\":\"bucket-owner-full-control\","
+                                            "\"x-amz-server-side-encryption\":\"AES256\"}\n");
     assert_true(wm_view_ends(wm_view_of(inventory.file_keys[0]), ".json.gz"));
     wm_buf_done(&text);
     inventory_done(&inventory);
@@ -842,7 +851,7 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
     inventory_done(&inventory);
 }
 
-/* The store takes no digests for a while, and the trail restarts meanwhile: files go on, and the digest comes as planned. */
+/* The store takes no digests for a while, the trail restarts meanwhile: files go on, the digest comes as planned. */
 static void trail_delivers_files_while_a_digest_waits(void **state)
 {
     struct rig *r = *state;
@@ -927,8 +936,10 @@ static void trail_is_verified_as_good(void **state)
     struct wm_keyring *keys;
     struct wm_verify_result result;
     struct wm_err err = {0};
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store, NULL), WM_OK);
-    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
+                     WM_OK);
     struct wm_verify_options o = {.store = store, .prefix = WM_LIT("audit"), .keys = keys, .finding = note_finding};
     if (wm_verify(&o, &result, &err) != WM_OK)
         fail_msg("%s", err.message);
@@ -972,7 +983,8 @@ static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **s
     rig_stop(r, 0);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = replace(hash, substr(hash, 1, 1), 'x')", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = replace(hash, substr(hash, 1, 1), 'x')", NULL, NULL,
+                                  NULL), SQLITE_OK);
     sqlite3_close(db);
     r->start_mode = FLAKY_PASS;
     rig_start(r);
