@@ -64,6 +64,7 @@
  *   - The last batch (frames whose seq nothing claims) is written once more in place, and synced. It may have been in
  *     the page cache only: after a failed fdatasync Linux takes the pages for clean, and a sync in the next process
  *     would report success without writing ("PostgreSQL's fsync() surprise", LWN 752063).
+ *   - The folder is synced, since a name may be seen and yet not be durable.
  *   - A mark that claims N - 1 is written and synced, so that these entries, which followers may now read, can no
  *     longer be taken for a torn tail. Closing in order writes a mark as well.
  *
@@ -157,6 +158,8 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
     if (status != WM_OK)
         goto out;
     status = wm_journal_recover(j, &recovery, err);
+    if (status == WM_E_FAILED) /* a folder that cannot be synced is final for an open journal; this one is not open yet */
+        status = WM_E_IO;
     if (status != WM_OK)
         goto out;
     j->prepare_state = j->next ? PREPARE_DONE : PREPARE_WORKING;

@@ -18,6 +18,8 @@ enum wm_status wm_frame_size(const struct wm_entry *e, size_t *out_len, struct w
         e->principal.len > JOURNAL_MAX_ROUTE_BYTES)
         return wm_fail(err, WM_E_LIMIT, "event source, event name or principal is longer than %u bytes",
                        JOURNAL_MAX_ROUTE_BYTES);
+    if (e->record.len == 0)
+        return wm_fail(err, WM_E_INVALID, "an entry must have a record");
     if (e->record.len > WM_MAX_RECORD_BYTES)
         return wm_fail(err, WM_E_LIMIT, "record of %zu bytes is larger than %u", e->record.len, WM_MAX_RECORD_BYTES);
     if (e->n_changes > WM_MAX_CHANGES)

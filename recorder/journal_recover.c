@@ -429,7 +429,15 @@ static enum wm_status settle_leftovers(struct recovery *r)
     struct wm_journal *j = r->j;
     char path[SEGMENT_PATH_BYTES];
     struct stat st;
-    int rc = 0;
+    /* What was renamed before a kill may not be durable yet, although it is seen: entries will be acknowledged in a next
+     * segment, and a spare's header will be written anew. Nor may this folder's own name be, when it is new. */
+    int rc = j->io->sync_dir(j->io->ctx, j->dir);
+    if (rc >= 0 && r->n_ordinals == 0) {
+        (void)snprintf(path, sizeof path, "%s/..", j->dir); /* dir's length is checked at open */
+        rc = j->io->sync_dir(j->io->ctx, path);
+    }
+    if (rc < 0)
+        return wm_fail_errno(r->err, -rc, "cannot sync the folder %s", j->dir);
     if (r->fill) {
         (void)snprintf(path, sizeof path, "%s/fill.tmp", j->dir);
         rc = j->io->unlink(j->io->ctx, path);
@@ -446,10 +454,6 @@ static enum wm_status settle_leftovers(struct recovery *r)
     (void)j->io->close(j->io->ctx, fd); /* only looked at */
     if (rc < 0)
         return wm_fail_errno(r->err, -rc, "cannot stat %s", path);
-    /* The rename that made it may not be durable yet: it must be, before the header is written anew. */
-    rc = j->io->sync_dir(j->io->ctx, j->dir);
-    if (rc < 0)
-        return wm_fail_errno(r->err, -rc, "cannot sync the folder %s", j->dir);
     if ((uint64_t)st.st_size == j->segment_bytes) {
         j->spare = true;
         return WM_OK;

@@ -49,7 +49,7 @@ struct wm_entry {
     struct wm_view event_source;  /* at most 255 bytes each */
     struct wm_view event_name;
     struct wm_view principal;     /* ARN, or the claimed access key id; may be empty */
-    struct wm_view record;        /* finished JSON, at most WM_MAX_RECORD_BYTES */
+    struct wm_view record;        /* finished JSON, 1 to WM_MAX_RECORD_BYTES: there is no change without a record */
     const struct wm_change *changes;
     size_t n_changes;             /* at most WM_MAX_CHANGES */
 };
@@ -90,8 +90,9 @@ void wm_journal_close(struct wm_journal *j);
  * Append an entry in memory; durable once wm_journal_commit() has covered its sequence number.
  * @param out_seq  its number; set only on WM_OK
  * When the current segment is full and the next one is still being made, it waits for it.
- * @return WM_OK; WM_E_LIMIT (a part, or the whole for a segment, is too large); WM_E_FULL (max_bytes or the disk is full:
- *         no effect, succeeds again when followers have moved on or space has returned; or 16 MiB wait for a commit);
+ * @return WM_OK; WM_E_LIMIT (a part, or the whole for a segment, is too large); WM_E_INVALID (no record);
+ *         WM_E_FULL (max_bytes or the disk is full: no effect, succeeds again when followers have moved on or space has
+ *         returned; or 16 MiB wait for a commit);
  *         WM_E_IO, WM_E_DENIED (the next segment cannot be made: no effect, tried again each second);
  *         WM_E_FAILED (an earlier write failed); WM_E_NOMEM
  * @thread any   @locks takes journal.mu

@@ -24,6 +24,8 @@ struct reader {
     const char *why;
 };
 
+static const char no_memory[] = "no memory left for the document";
+
 static struct reader *reader_of(void *ctx)
 {
     struct reader *r = ctx;
@@ -44,7 +46,7 @@ static struct wm_json *reader_place(struct reader *r, enum wm_json_type type)
     struct wm_json *v = wm_json_new(r->arena, type);
     if (!v) {
         r->status = WM_E_NOMEM;
-        r->why = "no memory left for the document";
+        r->why = no_memory;
         return NULL;
     }
     if (r->depth == 0) {
@@ -77,7 +79,7 @@ static int reader_text(struct reader *r, enum wm_json_type type, const char *tex
     if (!v)
         return 0;
     v->text = wm_arena_copy(r->arena, (struct wm_view){text, len});
-    return r->arena->exhausted ? reader_cancel(r, WM_E_NOMEM, "no memory left for the document") : 1;
+    return r->arena->exhausted ? reader_cancel(r, WM_E_NOMEM, no_memory) : 1;
 }
 
 static int reader_number(void *ctx, const char *text, size_t len)
@@ -120,15 +122,45 @@ static int reader_close(void *ctx)
     return 1;
 }
 
+/* A key twice means that two readers may see two documents; what is recorded must be what was done. A small object is
+ * looked through at each key, a large one is sorted once at its end: a body of many keys must not cost their square. */
+#define SMALL_OBJECT_MEMBERS 16u
+static const char twice[] = "a member occurs twice in one object";
+
+static int order_of_keys(const void *a, const void *b)
+{
+    const struct wm_json *const *left = a, *const *right = b;
+    return wm_view_cmp((*left)->key, (*right)->key);
+}
+
+static int reader_end_map(void *ctx)
+{
+    struct reader *r = reader_of(ctx);
+    const struct wm_json *object = r->open[r->depth - 1];
+    if (object->count > SMALL_OBJECT_MEMBERS) {
+        const struct wm_json **members = wm_arena_alloc(r->arena, object->count * sizeof *members);
+        if (!members)
+            return reader_cancel(r, WM_E_NOMEM, no_memory);
+        size_t n = 0;
+        for (const struct wm_json *m = object->first; m; m = m->next)
+            members[n++] = m;
+        qsort(members, n, sizeof *members, order_of_keys);
+        for (size_t i = 1; i < n; i++)
+            if (wm_view_eq(members[i - 1]->key, members[i]->key))
+                return reader_cancel(r, WM_E_INVALID, twice);
+    }
+    return reader_close(ctx);
+}
+
 static int reader_map_key(void *ctx, const unsigned char *text, size_t len)
 {
     struct reader *r = reader_of(ctx);
     struct wm_view key = {(const char *)text, len};
-    /* A key twice means that two readers may see two documents; what is recorded must be what was done. */
-    if (wm_json_get_view(r->open[r->depth - 1], key))
-        return reader_cancel(r, WM_E_INVALID, "a member occurs twice in one object");
+    const struct wm_json *object = r->open[r->depth - 1];
+    if (object->count <= SMALL_OBJECT_MEMBERS && wm_json_get_view(object, key))
+        return reader_cancel(r, WM_E_INVALID, twice);
     r->key = wm_arena_copy(r->arena, key);
-    return r->arena->exhausted ? reader_cancel(r, WM_E_NOMEM, "no memory left for the document") : 1;
+    return r->arena->exhausted ? reader_cancel(r, WM_E_NOMEM, no_memory) : 1;
 }
 
 static const yajl_callbacks reader_callbacks = {
@@ -138,7 +170,7 @@ static const yajl_callbacks reader_callbacks = {
     .yajl_string = reader_string,
     .yajl_start_map = reader_start_map,
     .yajl_map_key = reader_map_key,
-    .yajl_end_map = reader_close,
+    .yajl_end_map = reader_end_map,
     .yajl_start_array = reader_start_array,
     .yajl_end_array = reader_close,
 };

@@ -314,7 +314,7 @@ static char *put_normalized_path(char *o, struct wm_view path)
     return o;
 }
 
-/* Needs no normalizing? The usual case: an absolute path with neither an empty segment nor one that starts with a dot. */
+/* Needs no normalizing? Usually: an absolute path with neither an empty segment nor one that starts with a dot. */
 static bool path_is_plain(struct wm_view path)
 {
     if (path.ptr[0] != '/')
@@ -708,11 +708,17 @@ static struct shown show(struct wm_view v)
 
 #define SAY(result, ...) ((void)snprintf(message, 256, __VA_ARGS__), (result))
 
-/* "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7, IMF-fixdate). */
+/*
+ * "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 section 5.6.7, IMF-fixdate), or with "-0000" or "+0000" at its end, as
+ * botocore writes it (RFC 5322 section 3.3).
+ */
 static enum wm_status parse_http_date(struct wm_view v, struct wm_wall_ns *out)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    if (v.len != 29 || v.ptr[3] != ',' || memcmp(v.ptr + 25, " GMT", 4) != 0)
+    struct wm_view zone = wm_view_sub(v, 25, v.len);
+    if (!view_is(zone, WM_LIT(" GMT")) && !view_is(zone, WM_LIT(" -0000")) && !view_is(zone, WM_LIT(" +0000")))
+        return WM_E_INVALID;
+    if (v.ptr[3] != ',' || v.ptr[4] != ' ' || v.ptr[7] != ' ' || v.ptr[11] != ' ' || v.ptr[16] != ' ')
         return WM_E_INVALID;
     for (unsigned m = 0; m < 12; m++) {
         if (memcmp(v.ptr + 8, months + 3 * (size_t)m, 3) != 0)

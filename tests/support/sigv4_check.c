@@ -111,8 +111,10 @@ static void answer_lines(void)
         die("no memory");
     wm_buf_init(&store, 1u << 20);
     while ((line_len = getline(&line, &line_cap, stdin)) > 0) {
-        struct wm_view rest = wm_view_trim((struct wm_view){line, (size_t)line_len}), fields[MAX_FIELDS];
+        struct wm_view rest = {line, (size_t)line_len}, fields[MAX_FIELDS];
         size_t n = 0;
+        if (rest.ptr[rest.len - 1] == '\n')
+            rest.len--;
         wm_buf_clear(&store);
         if (!wm_buf_room(&store, rest.len)) /* decoded it is shorter: views into the buffer stay */
             die("a line is too long");

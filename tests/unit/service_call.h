@@ -5,10 +5,7 @@
 #ifndef WAYMARK_TESTS_SERVICE_CALL_H
 #define WAYMARK_TESTS_SERVICE_CALL_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
+#include "tests/support/scratch.h"
 #include "waymark/bounds.h"
 #include "waymark/protocol.h"
 #include "waymark/service.h"
@@ -21,8 +18,8 @@ static const struct wm_service *const call_services[] = {&wm_service_mediapackag
 #define CALL_KEY "0123456789abcdef0123456789abcdef"
 
 struct fixture {
-    char dir[64];
-    char path[96];
+    struct scratch scratch;
+    char path[320];
     struct wm_state *state;
     struct wm_board *board;
     struct wm_service_env env;
@@ -46,9 +43,8 @@ static inline int fixture_set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    memcpy(f->dir, "/tmp/waymark-service-XXXXXX", sizeof "/tmp/waymark-service-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    (void)snprintf(f->path, sizeof f->path, "%s/state.db", f->dir); /* fits */
+    scratch_make(&f->scratch);
+    (void)snprintf(f->path, sizeof f->path, "%s/state.db", f->scratch.dir); /* fits */
     fixture_open_state(f);
     f->board = wm_board_new();
     assert_non_null(f->board);
@@ -69,17 +65,11 @@ static inline int fixture_set_up(void **state)
 static inline int fixture_tear_down(void **state)
 {
     struct fixture *f = *state;
-    char path[128];
     wm_state_close(f->state);
     wm_board_free(f->board);
     wm_arena_done(&f->arena);
     wm_buf_done(&f->out);
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-    for (size_t i = 0; i < 4; i++) {
-        (void)snprintf(path, sizeof path, "%s%s", f->path, suffixes[i]); /* fits */
-        (void)unlink(path);                                              /* perhaps not there */
-    }
-    assert_int_equal(rmdir(f->dir), 0);
+    scratch_remove(&f->scratch);
     free(f);
     return 0;
 }

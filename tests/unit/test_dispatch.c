@@ -106,12 +106,17 @@ static void send_request(const struct sent *s)
 /* ---- what was recorded ---- */
 
 static struct wm_arena arena;
+static struct wm_journal_reader *reader; /* open until the next look, since the entry points into it */
+
+static void close_reader(void)
+{
+    wm_journal_reader_close(reader);
+    reader = NULL;
+}
 
 static const struct wm_json *record_of(uint64_t seq, struct wm_entry *out_entry)
 {
-    static struct wm_journal_reader *reader;
-    wm_journal_reader_close(reader);
-    reader = NULL;
+    close_reader();
     assert_int_equal(wm_journal_commit(recorder->journal, seq, NULL), WM_OK);
     assert_int_equal(wm_journal_reader_open(recorder->journal, seq - 1, &reader, NULL), WM_OK);
     struct wm_entry e;
@@ -122,8 +127,6 @@ static const struct wm_json *record_of(uint64_t seq, struct wm_entry *out_entry)
     assert_int_equal(wm_json_parse(&arena, wm_arena_copy(&arena, e.record), &record, NULL), WM_OK);
     if (out_entry)
         *out_entry = e;
-    wm_journal_reader_close(reader);
-    reader = NULL;
     return record;
 }
 
@@ -297,6 +300,7 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
 
     /* A restart goes back to what is durable. (The failed sync may have written all the same: then the call is there
      * with its record; never one without the other.) */
+    close_reader();
     wm_recorder_close(recorder);
     syncs_until_failure = 0;
     const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
@@ -357,6 +361,7 @@ static int tear_down(void **state)
     wm_arena_done(&arena);
     wm_sigv4_cache_free(cache);
     wm_auth_close(auth);
+    close_reader();
     wm_recorder_close(recorder);
     char command[200];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);

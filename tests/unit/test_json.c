@@ -87,6 +87,32 @@ static void json_refuses(void **state)
     }
 }
 
+static void json_finds_a_key_twice_in_a_large_object(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {15, 16, 17, 18, 5000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        for (int twice = 0; twice <= 1; twice++) {
+            struct wm_arena a;
+            struct wm_buf text;
+            struct wm_json *root;
+            struct wm_err err = {0};
+            wm_arena_init(&a, 4u << 20);
+            wm_buf_init(&text, 1u << 20);
+            wm_buf_add_str(&text, "{\"k3\":0");
+            for (size_t n = twice ? 3 : 4; n < sizes[i] + 4; n++)
+                wm_buf_addf(&text, ",\"k%zu\":1", n == sizes[i] + 3 && twice ? (size_t)3 : n + 1000 * (n == 3));
+            wm_buf_add_char(&text, '}');
+            enum wm_status status = wm_json_parse(&a, wm_buf_view(&text), &root, &err);
+            assert_int_equal(status, twice ? WM_E_INVALID : WM_OK);
+            if (twice)
+                assert_non_null(strstr(err.message, "twice"));
+            wm_buf_done(&text);
+            wm_arena_done(&a);
+        }
+    }
+}
+
 static void json_says_when_the_arena_is_too_small(void **state)
 {
     (void)state;
@@ -166,6 +192,7 @@ int main(void)
         cmocka_unit_test(json_writes_back_what_it_read),
         cmocka_unit_test(json_unescapes),
         cmocka_unit_test(json_refuses),
+        cmocka_unit_test(json_finds_a_key_twice_in_a_large_object),
         cmocka_unit_test(json_says_when_the_arena_is_too_small),
         cmocka_unit_test(json_reads_integers_strictly),
         cmocka_unit_test(json_builds_and_edits),

@@ -1,0 +1,236 @@
+/* The recorder as a whole: effect and record together, restart, and parts of the data that do not fit each other. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/support/fault_io.h"
+#include "tests/support/folder.h"
+#include "waymark/log.h"
+#include "waymark/recorder.h"
+
+static char dir[FOLDER_BYTES];
+static const struct wm_io *io;
+
+static int set_up(void **state)
+{
+    (void)state;
+    folder_make(dir);
+    io = &wm_io_posix;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    folder_remove(dir);
+    return 0;
+}
+
+static enum wm_status try_open(struct wm_recorder **out, uint64_t max_bytes, struct wm_err *err)
+{
+    struct wm_recorder_options o = {
+        .data_dir = dir,
+        .io = io,
+        .clock = &wm_clock_system,
+        .segment_bytes = 64u * 1024u,
+        .max_journal_bytes = max_bytes,
+    };
+    return wm_recorder_open(&o, out, err);
+}
+
+static struct wm_recorder *must_open(void)
+{
+    struct wm_recorder *r = NULL;
+    struct wm_err err = {0};
+    if (try_open(&r, 0, &err) != WM_OK)
+        fail_msg("open: %s", err.message);
+    return r;
+}
+
+static enum wm_status submit(struct wm_recorder *r, const char *id, const char *document, uint64_t *seq)
+{
+    struct wm_change c = {WM_LIT("k"), wm_view_of(id), wm_view_of(document)};
+    static char record[900];
+    memset(record, ' ', sizeof record);
+    struct wm_entry e = {.record = {record, sizeof record}, .changes = &c, .n_changes = 1};
+    wm_state_lock(r->state);
+    enum wm_status status = wm_recorder_submit(r, &e, seq, NULL);
+    wm_state_unlock(r->state);
+    return status;
+}
+
+static bool has(struct wm_recorder *r, const char *id, const char *want)
+{
+    struct wm_view got;
+    wm_state_lock(r->state);
+    bool same = wm_state_get(r->state, WM_LIT("k"), wm_view_of(id), &got) && wm_view_eq_str(got, want);
+    wm_state_unlock(r->state);
+    return same;
+}
+
+static void effect_is_seen_at_once_and_survives(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = must_open();
+    uint64_t seq = 0;
+    assert_non_null(r->board);
+    assert_int_equal(submit(r, "a", "1", &seq), WM_OK);
+    assert_int_equal(seq, 1);
+    assert_true(has(r, "a", "1"));
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    assert_int_equal(submit(r, "b", "2", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    wm_recorder_close(NULL);
+    for (int i = 0; i < 3; i++) {
+        r = must_open();
+        assert_true(has(r, "a", "1"));
+        assert_true(has(r, "b", "2"));
+        wm_recorder_close(r);
+    }
+}
+
+static void state_is_rebuilt_from_the_journal(void **state)
+{
+    (void)state;
+    char path[1024];
+    uint64_t seq = 0;
+    struct wm_recorder *r = must_open();
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(submit(r, i % 2 ? "odd" : "even", i % 3 ? "x" : "y", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    snprintf(path, sizeof path, "%s/state.db", dir); /* nothing is retired yet, so all of it can be replayed */
+    assert_int_equal(unlink(path), 0);
+    r = must_open();
+    assert_true(has(r, "odd", "x"));  /* 19 */
+    assert_true(has(r, "even", "y")); /* 18 */
+    wm_recorder_close(r);
+}
+
+static void refused_entry_has_no_effect(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = NULL;
+    assert_int_equal(try_open(&r, 128u * 1024u, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", 0), WM_OK); /* so that it fills up */
+    uint64_t seq = 0, last = 0;
+    char id[32];
+    enum wm_status status = WM_OK;
+    for (int i = 0; i < 1000 && status == WM_OK; i++) {
+        snprintf(id, sizeof id, "id%d", i);
+        status = submit(r, id, "1", &seq);
+        if (status == WM_OK)
+            last = seq;
+    }
+    assert_int_equal(status, WM_E_FULL);
+    assert_false(has(r, id, "1"));
+    assert_int_equal(wm_recorder_commit(r, last, NULL), WM_OK);
+    struct wm_entry too_large = {.event_name = {id, 300}};
+    wm_state_lock(r->state);
+    assert_int_equal(wm_recorder_submit(r, &too_large, &seq, NULL), WM_E_LIMIT);
+    wm_state_unlock(r->state);
+    wm_recorder_close(r);
+}
+
+static void copy_lets_the_journal_retire(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = NULL;
+    struct wm_journal_stats s;
+    uint64_t seq = 0;
+    char id[32];
+    assert_int_equal(try_open(&r, 256u * 1024u, NULL), WM_OK);
+    for (int i = 0; i < 600; i++) { /* twice what the limit holds */
+        snprintf(id, sizeof id, "id%d", i);
+        enum wm_status status;
+        while ((status = submit(r, id, "1", &seq)) == WM_E_FULL)
+            usleep(10000);
+        assert_int_equal(status, WM_OK);
+        assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    }
+    wm_journal_stats(r->journal, &s);
+    assert_true(s.first_seq > 1);
+    wm_recorder_close(r);
+
+    r = must_open();
+    assert_true(has(r, "id0", "1")); /* its entry is gone, its document is not */
+    assert_true(has(r, "id599", "1"));
+    wm_recorder_close(r);
+
+    /* state.db gone: what the retired entries did cannot be known */
+    char path[1024];
+    struct wm_err err = {0};
+    struct wm_recorder *none = NULL;
+    snprintf(path, sizeof path, "%s/state.db", dir);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(try_open(&none, 0, &err), WM_E_CORRUPT);
+    assert_null(none);
+    assert_non_null(strstr(err.message, "state.db"));
+}
+
+static void journal_that_lost_entries_is_refused(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = must_open();
+    struct wm_err err = {0};
+    uint64_t seq = 0;
+    char path[1024];
+    assert_int_equal(submit(r, "a", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    snprintf(path, sizeof path, "%s/journal", dir);
+    folder_remove(path);
+    r = NULL;
+    assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
+    assert_null(r);
+    assert_non_null(strstr(err.message, "entry 1"));
+}
+
+static void failed_commit_is_final(void **state)
+{
+    (void)state;
+    struct fault_io f;
+    struct wm_err err = {0};
+    uint64_t seq = 0;
+    fault_io_init(&f, &wm_io_posix);
+    io = &f.io;
+    struct wm_recorder *r = must_open();
+    assert_int_equal(submit(r, "a", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    usleep(50000); /* the next segment is made meanwhile */
+    assert_int_equal(submit(r, "b", "1", &seq), WM_OK);
+    fault_io_arm(&f, FAULT_SYNCS, 1, FAULT_EIO, true);
+    assert_int_equal(wm_recorder_commit(r, seq, &err), WM_E_FAILED);
+    assert_int_equal(err.sys_errno, EIO);
+    assert_int_equal(submit(r, "c", "1", &seq), WM_E_FAILED);
+    assert_false(has(r, "c", "1"));
+    assert_true(wm_journal_failed(r->journal));
+    fault_io_disarm(&f);
+    wm_recorder_close(r);
+    r = must_open();
+    assert_true(has(r, "a", "1"));
+    assert_false(has(r, "c", "1"));
+    wm_recorder_close(r);
+}
+
+int main(void)
+{
+    wm_log_set_level(WM_LOG_ERROR);
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(effect_is_seen_at_once_and_survives),
+        TEST(state_is_rebuilt_from_the_journal),
+        TEST(refused_entry_has_no_effect),
+        TEST(copy_lets_the_journal_retire),
+        TEST(journal_that_lost_entries_is_refused),
+        TEST(failed_commit_is_final),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,663 @@
+/*
+ * The S3 store against a scripted server (what goes wrong), and against a real one when WAYMARK_TEST_S3=1 and
+ * AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and WAYMARK_BUCKET say where it is.
+ */
+#include "delivery/store_int.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <cmocka.h>
+
+#include "tests/support/http_script.h"
+#include "tests/support/scratch.h"
+#include "waymark/hash.h"
+#include "waymark/sigv4.h"
+
+#include "waymark/banned.h"
+
+#define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+#define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+#define STEPS(...) (const struct http_step[]){__VA_ARGS__}, sizeof((const struct http_step[]){__VA_ARGS__}) / sizeof(struct http_step)
+
+/* An answer with an S3 error document. */
+#define S3_ERROR(status, extra, code, message)                                                                    \
+    "HTTP/1.1 " status "\r\nContent-Type: application/xml\r\n" extra "Connection: close\r\n\r\n"                  \
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>" code "</Code><Message>" message "</Message>"      \
+    "<RequestId>1</RequestId></Error>"
+
+struct rig {
+    struct http_script script;
+    struct wm_store *store;
+    struct wm_wall_ns now;
+    struct wm_clock clock;
+};
+
+static struct wm_wall_ns rig_wall(void *ctx)
+{
+    return ((struct rig *)ctx)->now;
+}
+
+static void rig_start_with(struct rig *r, struct wm_store_s3_options o, const struct http_step *steps, size_t n)
+{
+    char endpoint[64];
+    struct wm_err err = {0};
+    http_script_start(&r->script, steps, n);
+    assert_int_equal(wm_time_parse(WM_LIT("2026-03-01T10:07:12Z"), &r->now), WM_OK);
+    r->clock = (struct wm_clock){rig_wall, wm_clock_system.mono, r};
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", r->script.port);
+    o.endpoint = wm_view_of(endpoint);
+    o.bucket = WM_LIT("evidence");
+    o.region = WM_LIT("eu-central-1");
+    o.clock = &r->clock;
+    if (!o.request_timeout_ms)
+        o.request_timeout_ms = 10000;
+    if (wm_store_s3_new(&o, &r->store, &err) != WM_OK)
+        fail_msg("%s", err.message);
+}
+
+static void rig_start(struct rig *r, const struct http_step *steps, size_t n)
+{
+    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET)};
+    rig_start_with(r, o, steps, n);
+}
+
+static void rig_stop(struct rig *r)
+{
+    wm_store_free(r->store);
+    http_script_stop(&r->script);
+}
+
+/* Verify the signature of what the server saw, by the verifying half of sigv4.c. */
+static void assert_signed(const struct rig *r, size_t i, const char *secret)
+{
+    assert_true(i < r->script.n_seen);
+    const struct http_seen *seen = &r->script.seen[i];
+    struct wm_sigv4_header headers[32];
+    size_t n = 0;
+    struct wm_view rest = wm_view_of(seen->head), line = wm_view_split(&rest, '\n');
+    struct wm_view method = wm_view_split(&line, ' '), target = wm_view_split(&line, ' ');
+    size_t mark = wm_view_find(target, '?');
+    while (rest.len) {
+        line = wm_view_trim(wm_view_split(&rest, '\n'));
+        size_t colon = wm_view_find(line, ':');
+        if (colon == line.len)
+            continue;
+        assert_true(n < 32);
+        headers[n++] = (struct wm_sigv4_header){wm_view_sub(line, 0, colon), wm_view_trim(wm_view_sub(line, colon + 1, line.len))};
+    }
+    uint8_t hash[WM_SHA256_BYTES];
+    char hex[WM_SHA256_HEX_BYTES], message[256] = "";
+    wm_sha256(seen->body, seen->body_len, hash);
+    wm_hex(hash, sizeof hash, hex);
+    struct wm_sigv4_request request = {
+        .method = method,
+        .path = wm_view_sub(target, 0, mark),
+        .query = wm_view_sub(target, mark + 1, target.len),
+        .headers = headers,
+        .n_headers = n,
+        .path_form = WM_SIGV4_PATH_AS_SENT,
+        .payload_hash = {hex, sizeof hex},
+    };
+    struct wm_sigv4_claim claim;
+    struct wm_sigv4_cache *cache = wm_sigv4_cache_new();
+    assert_int_equal(wm_sigv4_parse(&request, &claim, message), WM_SIGV4_OK);
+    if (wm_sigv4_verify(cache, &request, &claim, wm_view_of(secret), WM_LIT("eu-central-1"), WM_LIT("s3"), r->now, message) != WM_SIGV4_OK)
+        fail_msg("request %zu: %s\n%s", i, message, seen->head);
+    assert_string_equal(http_header(seen->head, "x-amz-content-sha256"), (snprintf(message, sizeof message, "%.64s", hex), message));
+    wm_sigv4_cache_free(cache);
+}
+
+static const struct wm_store_header headers[] = {
+    {{"content-type", 12}, {"application/json", 16}},
+    {{"content-encoding", 16}, {"gzip", 4}},
+    {{"x-amz-acl", 9}, {"bucket-owner-full-control", 25}},
+    {{"x-amz-meta-signature", 20}, {"abcd", 4}},
+};
+
+static enum wm_status put(struct rig *r, struct wm_err *err)
+{
+    *err = (struct wm_err){0};
+    return wm_store_put(r->store, WM_LIT("AWSLogs/1/a b+c.json.gz"), WM_LIT("body"), WM_EMPTY, headers, 4, err);
+}
+
+static void s3_put_sends_what_it_should(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    rig_start(&r, STEPS({HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY}));
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_int_equal(r.script.n_seen, 2);
+    const char *head = r.script.seen[0].head;
+    assert_non_null(strstr(head, "PUT /evidence/AWSLogs/1/a%20b%2Bc.json.gz HTTP/1.1\r\n"));
+    assert_string_equal(http_header(head, "if-none-match"), "*");
+    assert_string_equal(http_header(head, "content-type"), "application/json");
+    assert_string_equal(http_header(head, "content-encoding"), "gzip");
+    assert_string_equal(http_header(head, "x-amz-acl"), "bucket-owner-full-control");
+    assert_string_equal(http_header(head, "x-amz-meta-signature"), "abcd");
+    assert_string_equal(http_header(head, "x-amz-date"), "20260301T100712Z");
+    assert_string_equal(http_header(head, "content-length"), "4");
+    assert_string_equal(http_header(head, "expect"), "");
+    assert_string_equal(http_header(head, "transfer-encoding"), "");
+    assert_string_equal(r.script.seen[0].body, "body");
+    assert_int_equal(r.script.seen[1].connection, 1); /* kept alive */
+    assert_signed(&r, 0, SECRET);
+    assert_signed(&r, 1, SECRET);
+    rig_stop(&r);
+}
+
+/* Each answer of a server, what it means, and what is told of it. */
+static void s3_put_answers_become_statuses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum wm_status status;
+        const char *code;
+        bool retryable;
+        int64_t retry_after_ms;
+    } cases[] = {
+        {S3_ERROR("503 Slow Down", "Retry-After: 7\r\n", "SlowDown", "Reduce your request rate."), WM_E_UNAVAILABLE, "SlowDown", true, 7000},
+        {S3_ERROR("503 Slow Down", "Retry-After: Sun, 01 Mar 2026 10:07:42 GMT\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 30000},
+        {S3_ERROR("503 Slow Down", "Retry-After: 99999999999999999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 0},
+        {S3_ERROR("503 Slow Down", "Retry-After: 999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 3600000},
+        {S3_ERROR("500 Internal Server Error", "", "InternalError", ""), WM_E_UNAVAILABLE, "InternalError", true, 0},
+        {S3_ERROR("403 Forbidden", "", "AccessDenied", "Access Denied"), WM_E_DENIED, "AccessDenied", false, 0},
+        {S3_ERROR("403 Forbidden", "", "SignatureDoesNotMatch", ""), WM_E_DENIED, "SignatureDoesNotMatch", false, 0},
+        {S3_ERROR("400 Bad Request", "", "ExpiredToken", "The provided token has expired."), WM_E_DENIED, "ExpiredToken", false, 0},
+        {S3_ERROR("404 Not Found", "", "NoSuchBucket", "x"), WM_E_NOT_FOUND, "NoSuchBucket", true, 0},
+        {S3_ERROR("409 Conflict", "", "ConditionalRequestConflict", "x"), WM_E_UNAVAILABLE, "ConditionalRequestConflict", true, 0},
+        {S3_ERROR("400 Bad Request", "", "XAmzContentSHA256Mismatch", "x"), WM_E_UNAVAILABLE, "XAmzContentSHA256Mismatch", true, 0},
+        {S3_ERROR("507 Insufficient Storage", "", "XMinioStorageFull", "x"), WM_E_FULL, "XMinioStorageFull", true, 0},
+        {S3_ERROR("400 Bad Request", "", "InvalidRequest", "x"), WM_E_INVALID, "InvalidRequest", false, 0},
+        {S3_ERROR("301 Moved Permanently", "x-amz-bucket-region: us-west-2\r\nLocation: http://127.0.0.1:1/\r\n", "PermanentRedirect", "x"),
+         WM_E_INVALID, "PermanentRedirect", false, 0},
+        {S3_ERROR("200 OK", "", "InternalError", "We encountered an internal error."), WM_E_UNAVAILABLE, "InternalError", true, 0},
+        {S3_ERROR("200 OK", "", "Odd", ""), WM_E_UNAVAILABLE, "Odd", true, 0},
+        {"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 18\r\n\r\n<html>oops</htm l>", WM_E_UNAVAILABLE, "Http502", true, 0},
+        {"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", WM_E_DENIED, "Http403", false, 0},
+        {"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n", WM_E_UNAVAILABLE, "Http429", true, 1000},
+        /* a document with a document type is no S3 error */
+        {"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n<!DOCTYPE x [<!ENTITY a \"SlowDown\">]><Error><Code>&a;</Code></Error>",
+         WM_E_UNAVAILABLE, "Http500", true, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        struct wm_err err;
+        rig_start(&r, STEPS({strstr(cases[i].answer, "Connection: close") ? HTTP_CUT : HTTP_ANSWER, cases[i].answer}));
+        enum wm_status status = put(&r, &err);
+        if (status != cases[i].status || strcmp(err.code, cases[i].code) != 0 || err.retryable != cases[i].retryable)
+            fail_msg("case %zu: %s, code %s, retryable %d: %s", i, wm_status_name(status), err.code, err.retryable, err.message);
+        assert_int_equal(wm_store_retry_after_ms(r.store), cases[i].retry_after_ms);
+        assert_int_equal(r.script.n_seen, 1); /* repeating is the trail's, not the store's */
+        assert_null(strstr(err.message, SECRET));
+        if (strcmp(err.code, "PermanentRedirect") == 0)
+            assert_non_null(strstr(err.message, "us-west-2"));
+        rig_stop(&r);
+    }
+}
+
+static void s3_put_survives_a_broken_network(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET), .request_timeout_ms = 300};
+    rig_start_with(&r, o, STEPS({HTTP_SWALLOW, NULL}, {HTTP_CUT, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"},
+                                {HTTP_HANG, NULL}, {HTTP_CUT, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY}));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(put(&r, &err), WM_E_UNAVAILABLE);
+        assert_true(err.retryable);
+        assert_true(err.message[0] != '\0');
+        assert_string_equal(err.code, "");
+    }
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_int_equal(put(&r, &err), WM_OK); /* the kept connection was dead: libcurl takes a new one */
+    rig_stop(&r);
+    /* nobody listens */
+    struct wm_store *store;
+    char endpoint[64];
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", r.script.port);
+    o.endpoint = wm_view_of(endpoint);
+    o.bucket = WM_LIT("evidence");
+    assert_int_equal(wm_store_s3_new(&o, &store, &err), WM_OK);
+    assert_int_equal(wm_store_put(store, WM_LIT("k"), WM_LIT("b"), WM_EMPTY, NULL, 0, &err), WM_E_UNAVAILABLE);
+    assert_true(err.retryable);
+    wm_store_free(store);
+}
+
+#define FOUND(body, signature) \
+    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nX-Amz-Meta-Signature: " signature "\r\nContent-Length: 4\r\n\r\n" body
+#define EXISTS S3_ERROR("412 Precondition Failed", "", "PreconditionFailed", "x")
+
+static void s3_put_compares_what_is_there(void **state)
+{
+    (void)state;
+    static const struct {
+        struct http_step get;
+        enum wm_status status;
+    } cases[] = {
+        {{HTTP_ANSWER, FOUND("body", "abcd")}, WM_OK},
+        {{HTTP_ANSWER, FOUND("bodY", "abcd")}, WM_E_EXISTS},
+        {{HTTP_ANSWER, FOUND("body", "abce")}, WM_E_EXISTS},
+        {{HTTP_ANSWER, "HTTP/1.1 200 OK\r\nX-Amz-Meta-Signature: abcd\r\nContent-Length: 5\r\n\r\nbodyy"}, WM_E_EXISTS},
+        {{HTTP_ANSWER, "HTTP/1.1 200 OK\r\nX-Amz-Meta-Signature: abcd\r\nContent-Length: 3\r\n\r\nbod"}, WM_E_EXISTS},
+        {{HTTP_CUT, S3_ERROR("404 Not Found", "", "NoSuchKey", "x")}, WM_E_UNAVAILABLE},
+        {{HTTP_CUT, S3_ERROR("503 Slow Down", "", "SlowDown", "x")}, WM_E_UNAVAILABLE},
+        {{HTTP_CUT, S3_ERROR("403 Forbidden", "", "AccessDenied", "x")}, WM_E_DENIED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        struct wm_err err;
+        rig_start(&r, STEPS({HTTP_CUT, EXISTS}, {cases[i].get.kind, cases[i].get.text}));
+        enum wm_status status = put(&r, &err);
+        if (status != cases[i].status)
+            fail_msg("case %zu: %s: %s", i, wm_status_name(status), err.message);
+        assert_int_equal(r.script.n_seen, 2);
+        assert_non_null(strstr(r.script.seen[1].head, "GET /evidence/AWSLogs/1/a%20b%2Bc.json.gz"));
+        assert_signed(&r, 1, SECRET);
+        rig_stop(&r);
+    }
+}
+
+#define UNKNOWN_CONDITION S3_ERROR("501 Not Implemented", "", "NotImplemented", "A header you provided implies …")
+
+static void s3_put_looks_first_where_the_condition_is_unknown(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"}, {HTTP_ANSWER, OK_EMPTY},
+                        /* the second put knows: HEAD, then GET since it is there */
+                        {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"}, {HTTP_ANSWER, FOUND("body", "abcd")},
+                        /* a third one: HEAD fails */
+                        {HTTP_ANSWER, "HTTP/1.1 503 Slow Down\r\n\r\n"}));
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_string_equal(http_header(r.script.seen[0].head, "if-none-match"), "*");
+    assert_true(strncmp(r.script.seen[1].head, "HEAD /", 6) == 0);
+    assert_true(strncmp(r.script.seen[2].head, "PUT /", 5) == 0);
+    assert_string_equal(http_header(r.script.seen[2].head, "if-none-match"), "");
+    for (size_t i = 0; i < 3; i++)
+        assert_signed(&r, i, SECRET);
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_int_equal(r.script.n_seen, 5);
+    assert_true(strncmp(r.script.seen[3].head, "HEAD /", 6) == 0);
+    assert_int_equal(put(&r, &err), WM_E_UNAVAILABLE);
+    assert_int_equal(r.script.n_seen, 6);
+    rig_stop(&r);
+    /* 501 for another reason (encryption, say) stays an error */
+    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"}, {HTTP_CUT, UNKNOWN_CONDITION}));
+    assert_int_equal(put(&r, &err), WM_E_UNSUPPORTED);
+    assert_string_equal(err.code, "NotImplemented");
+    rig_stop(&r);
+}
+
+static void s3_corrects_a_clock_that_is_off(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    rig_start(&r, STEPS({HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "RequestTimeTooSkewed", "x")},
+                        {HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY},
+                        {HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "RequestTimeTooSkewed", "x")}));
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_string_equal(http_header(r.script.seen[1].head, "x-amz-date"), "20260301T120000Z");
+    assert_int_equal(put(&r, &err), WM_OK); /* remembered */
+    assert_string_equal(http_header(r.script.seen[2].head, "x-amz-date"), "20260301T120000Z");
+    assert_int_equal(put(&r, &err), WM_E_UNAVAILABLE); /* nothing new learnt: no second attempt */
+    assert_int_equal(r.script.n_seen, 4);
+    rig_stop(&r);
+}
+
+static void write_credentials(const struct scratch *s, const char *text)
+{
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "credentials"), wm_view_of(text), 0600, NULL), WM_OK);
+}
+
+static void s3_reads_credentials_again(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct scratch s;
+    struct wm_err err;
+    scratch_make(&s);
+    struct wm_store_s3_options o = {.credentials_file = wm_view_of(scratch_path(&s, "credentials")), .profile = WM_LIT("trail")};
+    rig_start_with(&r, o, STEPS({HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY}, {HTTP_CUT, S3_ERROR("403 Forbidden", "", "AccessDenied", "x")},
+                                {HTTP_CUT, S3_ERROR("400 Bad Request", "", "ExpiredToken", "x")}, {HTTP_ANSWER, OK_EMPTY}));
+    assert_int_equal(put(&r, &err), WM_E_DENIED); /* no file yet */
+    assert_string_equal(err.code, "CredentialsNotFound");
+    assert_true(err.retryable);
+    write_credentials(&s, "[other]\naws_access_key_id=X\naws_secret_access_key=Y\n");
+    assert_int_equal(put(&r, &err), WM_E_DENIED); /* no such profile */
+    assert_int_equal(r.script.n_seen, 0);
+    write_credentials(&s, "# of the trail\n[default]\naws_access_key_id = WRONG\n\n[trail]\r\naws_access_key_id = AKIAONE\r\n"
+                          "  aws_secret_access_key=secret/one+ \r\n; end\n[z]\naws_access_key_id=Z\n");
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_non_null(strstr(http_header(r.script.seen[0].head, "authorization"), "Credential=AKIAONE/20260301/eu-central-1/s3/aws4_request"));
+    assert_signed(&r, 0, "secret/one+");
+    /* rotated: seen without being told; the same key id with another secret, and a token */
+    write_credentials(&s, "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-two\naws_session_token=tok/en==\n");
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_string_equal(http_header(r.script.seen[1].head, "x-amz-security-token"), "tok/en==");
+    assert_signed(&r, 1, "secret-two");
+    /* refused and nothing new in the file: told at once */
+    assert_int_equal(put(&r, &err), WM_E_DENIED);
+    assert_int_equal(r.script.n_seen, 3);
+    /* the file away for a moment: the old ones are still good; expired, with new ones behind an unchanged time stamp */
+    struct stat st;
+    struct timespec times[2];
+    assert_int_equal(stat(scratch_path(&s, "credentials"), &st), 0);
+    int fd = open(scratch_path(&s, "credentials"), O_WRONLY | O_TRUNC);
+    const char *fresh = "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-3wo\naws_session_token=tok/en==\n";
+    assert_int_equal(write(fd, fresh, strlen(fresh)), strlen(fresh));
+    times[0] = st.st_atim;
+    times[1] = st.st_mtim;
+    assert_int_equal(futimens(fd, times), 0);
+    close(fd);
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_int_equal(r.script.n_seen, 5);
+    assert_signed(&r, 3, "secret-two");
+    assert_signed(&r, 4, "secret-3wo");
+    rig_stop(&r);
+    scratch_remove(&s);
+}
+
+static void s3_get_gives_bytes_and_headers(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    struct wm_buf body;
+    struct wm_arena a;
+    struct wm_store_header got[WM_STORE_MAX_HEADERS];
+    size_t n;
+    rig_start(&r, STEPS({HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCONTENT-ENCODING: gzip\r\nETag: \"x\"\r\n"
+                                      "X-Amz-Meta-Signature:  ab:cd \r\nContent-Length: 7\r\n\r\nnot gz!"},
+                        {HTTP_CUT, S3_ERROR("404 Not Found", "", "NoSuchKey", "x")},
+                        {HTTP_CUT, S3_ERROR("404 Not Found", "", "NoSuchBucket", "x")},
+                        {HTTP_CUT, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"},
+                        {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n012345678901234567890123456789"}));
+    wm_buf_init(&body, 20);
+    wm_arena_init(&a, 1 << 16);
+    wm_buf_add_str(&body, "old ");
+    assert_int_equal(wm_store_get(r.store, WM_LIT("a/k"), &body, &a, got, &n, &err), WM_OK);
+    assert_string_equal(wm_buf_cstr(&body), "old not gz!"); /* not decoded */
+    assert_int_equal(n, 4);
+    assert_true(wm_view_eq_str(wm_store_header(got, n, "content-encoding"), "gzip"));
+    assert_true(wm_view_eq_str(wm_store_header(got, n, "x-amz-meta-signature"), "ab:cd"));
+    assert_int_equal(wm_store_header(got, n, "etag").len, 0);
+    assert_int_equal(wm_store_get(r.store, WM_LIT("a/k"), &body, &a, got, &n, &err), WM_E_NOT_FOUND);
+    assert_int_equal(wm_store_get(r.store, WM_LIT("a/k"), &body, &a, got, &n, &err), WM_E_UNAVAILABLE);
+    assert_string_equal(err.code, "NoSuchBucket");
+    assert_int_equal(wm_store_get(r.store, WM_LIT("a/k"), &body, &a, got, &n, &err), WM_E_UNAVAILABLE);
+    assert_string_equal(wm_buf_cstr(&body), "old not gz!"); /* as it was */
+    assert_int_equal(wm_store_get(r.store, WM_LIT("a/k"), &body, &a, got, &n, &err), WM_E_LIMIT);
+    wm_buf_done(&body);
+    wm_arena_done(&a);
+    rig_stop(&r);
+}
+
+#define LISTING(inner) "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" inner "</ListBucketResult>"
+#define ENTRY(key, size) "<Contents><Key>" key "</Key><LastModified>2026-03-01T10:07:12.345Z</LastModified><ETag>&#34;x&#34;</ETag>" \
+                         "<Size>" size "</Size><Owner><ID>1</ID><DisplayName>n</DisplayName></Owner></Contents>"
+
+static enum wm_status collect(void *arg, const struct wm_store_object *o)
+{
+    struct wm_buf *out = arg;
+    wm_buf_addf(out, "%.*s=%llu@%lld\n", WM_ARG(o->key), (unsigned long long)o->size, (long long)wm_wall_seconds(o->modified));
+    return WM_OK;
+}
+
+static void s3_list_pages_and_decodes(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    struct wm_buf out;
+    wm_buf_init(&out, 4096);
+    rig_start(&r, STEPS({HTTP_CUT, LISTING("<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>" ENTRY("p%2Fa+b%2Bc%26", "1") ENTRY("p/b", "2")
+                                           "<NextContinuationToken>to/ken&amp;=+</NextContinuationToken>")},
+                        {HTTP_CUT, LISTING("<IsTruncated>false</IsTruncated>" ENTRY("p/c+&amp;%41&#233;", "18446744073709551615"))}));
+    assert_int_equal(wm_store_list(r.store, WM_LIT("p/ö"), collect, &out, &err), WM_OK);
+    assert_string_equal(wm_buf_cstr(&out), "p/a b+c&=1@1772359632\np/b=2@1772359632\np/c+&%41é=18446744073709551615@1772359632\n");
+    assert_non_null(strstr(r.script.seen[0].head, "GET /evidence?encoding-type=url&list-type=2&max-keys=1000&prefix=p%2F%C3%B6 HTTP"));
+    assert_non_null(strstr(r.script.seen[1].head, "GET /evidence?continuation-token=to%2Fken%26%3D%2B&encoding-type=url&"));
+    assert_signed(&r, 0, SECRET);
+    assert_signed(&r, 1, SECRET);
+    rig_stop(&r);
+    wm_buf_done(&out);
+}
+
+static void s3_list_refuses_what_is_no_sound_listing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum wm_status status;
+    } cases[] = {
+        {LISTING(ENTRY("b", "1") ENTRY("a", "1")), WM_E_CORRUPT},                        /* not in order */
+        {LISTING(ENTRY("a", "1") ENTRY("a", "1")), WM_E_CORRUPT},
+        {LISTING(ENTRY("a", "x")), WM_E_CORRUPT},
+        {LISTING("<IsTruncated>true</IsTruncated>"), WM_E_CORRUPT},                      /* goes on nowhere */
+        {LISTING("<EncodingType>url</EncodingType>" ENTRY("a%zz", "1")), WM_E_CORRUPT},
+        {LISTING("<Contents><Key>a</Key>"), WM_E_CORRUPT},                               /* not XML */
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}", WM_E_CORRUPT},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<!DOCTYPE a><ListBucketResult></ListBucketResult>", WM_E_CORRUPT},
+        {"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html></html>", WM_E_CORRUPT},
+        {S3_ERROR("200 OK", "", "InternalError", "x"), WM_E_UNAVAILABLE},
+        {S3_ERROR("404 Not Found", "", "NoSuchBucket", "x"), WM_E_UNAVAILABLE},
+        {S3_ERROR("403 Forbidden", "", "AccessDenied", "x"), WM_E_DENIED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rig r;
+        struct wm_err err = {0};
+        struct wm_buf out;
+        wm_buf_init(&out, 4096);
+        rig_start(&r, STEPS({HTTP_CUT, cases[i].answer}));
+        enum wm_status status = wm_store_list(r.store, WM_EMPTY, collect, &out, &err);
+        if (status != cases[i].status || !err.message[0])
+            fail_msg("case %zu: %s: %s", i, wm_status_name(status), err.message);
+        rig_stop(&r);
+        wm_buf_done(&out);
+    }
+}
+
+static void *cancel_soon(void *arg)
+{
+    struct timespec t = {0, 100000000};
+    nanosleep(&t, NULL); /* the put is to be under way; if it is not yet, the result is the same */
+    wm_store_cancel(arg);
+    return NULL;
+}
+
+static void s3_put_ends_when_cancelled(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    pthread_t thread;
+    rig_start(&r, STEPS({HTTP_HANG, NULL}));
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, r.store), 0);
+    assert_int_equal(put(&r, &err), WM_E_END);
+    assert_int_equal(put(&r, &err), WM_E_END);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    rig_stop(&r);
+}
+
+static void s3_options_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bucket, *endpoint, *key, *secret, *file, *named;
+    } cases[] = {
+        {"", "http://h", "k", "s", "", "bucket"},
+        {"a/b", "http://h", "k", "s", "", "bucket"},
+        {"b", "h:9000", "k", "s", "", "endpoint"},
+        {"b", "ftp://h", "k", "s", "", "endpoint"},
+        {"b", "http://", "k", "s", "", "endpoint"},
+        {"b", "http://h/path", "k", "s", "", "endpoint"},
+        {"b", "http://u@h", "k", "s", "", "endpoint"},
+        {"b", "http://h\r\nX: y", "k", "s", "", "endpoint"},
+        {"b", "http://h", "k", "", "", "secret_access_key"},
+        {"b", "http://h", "", "", "", "credentials"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wm_store *store = NULL;
+        struct wm_err err = {0};
+        struct wm_store_s3_options o = {
+            .bucket = wm_view_of(cases[i].bucket),
+            .endpoint = wm_view_of(cases[i].endpoint),
+            .access_key_id = wm_view_of(cases[i].key),
+            .secret_access_key = wm_view_of(cases[i].secret),
+            .credentials_file = wm_view_of(cases[i].file),
+        };
+        if (wm_store_s3_new(&o, &store, &err) != WM_E_INVALID || !strstr(err.message, cases[i].named))
+            fail_msg("case %zu: %s", i, err.message);
+    }
+    struct wm_store *store;
+    struct wm_store_s3_options o = {.bucket = WM_LIT("b"), .access_key_id = WM_LIT("k"), .secret_access_key = WM_LIT("s"), .virtual_host = true};
+    assert_int_equal(wm_store_s3_new(&o, &store, NULL), WM_OK);
+    assert_true(wm_view_eq_str(wm_store_bucket(store), "b"));
+    wm_store_free(store);
+    o.endpoint = WM_LIT("https://[::1]:9000/");
+    assert_int_equal(wm_store_s3_new(&o, &store, NULL), WM_OK);
+    wm_store_free(store);
+}
+
+/* ---- a real server ---- */
+
+static struct wm_view from_env(const char *name)
+{
+    const char *value = getenv(name);
+    if (!value)
+        fail_msg("WAYMARK_TEST_S3 is set, %s is not", name);
+    return wm_view_of(value);
+}
+
+static void s3_works_with_a_real_server(void **state)
+{
+    (void)state;
+    const char *wanted = getenv("WAYMARK_TEST_S3");
+    if (!wanted || strcmp(wanted, "1") != 0)
+        skip();
+    struct wm_store *store;
+    struct wm_err err = {0};
+    struct wm_store_s3_options o = {
+        .bucket = from_env("WAYMARK_BUCKET"),
+        .endpoint = from_env("AWS_ENDPOINT_URL_S3"),
+        .access_key_id = from_env("AWS_ACCESS_KEY_ID"),
+        .secret_access_key = from_env("AWS_SECRET_ACCESS_KEY"),
+    };
+    assert_int_equal(wm_store_s3_new(&o, &store, &err), WM_OK);
+    char run[9], key[256], prefix[64];
+    wm_random_alnum(run, 8);
+    (void)snprintf(prefix, sizeof prefix, "test-%s/", run);
+    /* more than one page, with names that need encoding; a folder-like neighbour tests the order */
+    static const char *const odd[] = {"a b", "a+b", "a%41", "ä/ö=&?#", "a", "a/b", "a-b", "a.b/c", "z'(x)*!~", "q;x:y@z$,"};
+    size_t expected = 0;
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++, expected++) {
+        if (strcmp(odd[i], "a") == 0)
+            (void)snprintf(key, sizeof key, "%sa1", prefix); /* MinIO on a disk keeps no "a" beside "a/b" */
+        else
+            (void)snprintf(key, sizeof key, "%s%s", prefix, odd[i]);
+        if (wm_store_put(store, wm_view_of(key), wm_view_of(odd[i]), WM_EMPTY, headers, 4, &err) != WM_OK)
+            fail_msg("%s: %s", key, err.message);
+        struct wm_buf body;
+        struct wm_arena a;
+        struct wm_store_header got[WM_STORE_MAX_HEADERS];
+        size_t n;
+        wm_buf_init(&body, 1000);
+        wm_arena_init(&a, 1 << 16);
+        assert_int_equal(wm_store_get(store, wm_view_of(key), &body, &a, got, &n, &err), WM_OK);
+        assert_string_equal(wm_buf_cstr(&body), odd[i]);
+        assert_true(wm_view_eq_str(wm_store_header(got, n, "content-encoding"), "gzip"));
+        assert_true(wm_view_eq_str(wm_store_header(got, n, "content-type"), "application/json"));
+        assert_true(wm_view_eq_str(wm_store_header(got, n, "x-amz-meta-signature"), "abcd"));
+        wm_buf_done(&body);
+        wm_arena_done(&a);
+    }
+    for (int i = 0; i < 1010; i++, expected++) {
+        (void)snprintf(key, sizeof key, "%sn/%05d", prefix, i);
+        assert_int_equal(wm_store_put(store, wm_view_of(key), WM_LIT("x"), WM_EMPTY, NULL, 0, &err), WM_OK);
+    }
+    struct wm_buf out;
+    wm_buf_init(&out, 1 << 20);
+    if (wm_store_list(store, wm_view_of(prefix), collect, &out, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    size_t lines = 0;
+    for (size_t i = 0; i < out.len; i++)
+        lines += out.data[i] == '\n';
+    assert_int_equal(lines, expected);
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++)
+        if (strcmp(odd[i], "a") != 0)
+            assert_non_null(strstr(wm_buf_cstr(&out), odd[i]));
+    wm_buf_done(&out);
+
+    /* the condition holds: the same is fine, another is not and changes nothing */
+    (void)snprintf(key, sizeof key, "%sn/00000", prefix);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), WM_LIT("x"), WM_EMPTY, NULL, 0, &err), WM_OK);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), WM_LIT("y"), WM_EMPTY, NULL, 0, &err), WM_E_EXISTS);
+    struct wm_buf body;
+    wm_buf_init(&body, 10);
+    assert_int_equal(wm_store_get(store, wm_view_of(key), &body, NULL, NULL, NULL, &err), WM_OK);
+    assert_string_equal(wm_buf_cstr(&body), "x");
+    (void)snprintf(key, sizeof key, "%sabsent", prefix);
+    assert_int_equal(wm_store_get(store, wm_view_of(key), &body, NULL, NULL, NULL, &err), WM_E_NOT_FOUND);
+    wm_buf_done(&body);
+
+    /* 5 MiB, and a hash that is not the body's */
+    struct wm_buf big;
+    wm_buf_init(&big, 5 << 20);
+    wm_random(wm_buf_room(&big, 5 << 20), 5 << 20);
+    wm_buf_grow(&big, 5 << 20);
+    (void)snprintf(key, sizeof key, "%sbig", prefix);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), wm_buf_view(&big), WM_EMPTY, headers, 4, &err), WM_OK);
+    struct wm_buf back;
+    wm_buf_init(&back, 5 << 20);
+    assert_int_equal(wm_store_get(store, wm_view_of(key), &back, NULL, NULL, NULL, &err), WM_OK);
+    assert_true(wm_view_eq(wm_buf_view(&back), wm_buf_view(&big)));
+    (void)snprintf(key, sizeof key, "%sbig2", prefix);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), wm_buf_view(&big),
+                                  WM_LIT("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), NULL, 0, &err), WM_E_UNAVAILABLE);
+    assert_string_equal(err.code, "XAmzContentSHA256Mismatch");
+    wm_buf_done(&big);
+    wm_buf_done(&back);
+    wm_store_free(store);
+
+    o.secret_access_key = WM_LIT("wrong");
+    assert_int_equal(wm_store_s3_new(&o, &store, &err), WM_OK);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), WM_LIT("x"), WM_EMPTY, NULL, 0, &err), WM_E_DENIED);
+    assert_string_equal(err.code, "SignatureDoesNotMatch");
+    wm_store_free(store);
+    o.secret_access_key = from_env("AWS_SECRET_ACCESS_KEY");
+    o.bucket = WM_LIT("no-such-bucket-here");
+    assert_int_equal(wm_store_s3_new(&o, &store, &err), WM_OK);
+    assert_int_equal(wm_store_put(store, wm_view_of(key), WM_LIT("x"), WM_EMPTY, NULL, 0, &err), WM_E_NOT_FOUND);
+    assert_string_equal(err.code, "NoSuchBucket");
+    assert_int_equal(wm_store_list(store, WM_EMPTY, collect, NULL, &err), WM_E_UNAVAILABLE);
+    wm_store_free(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(s3_put_sends_what_it_should),
+        cmocka_unit_test(s3_put_answers_become_statuses),
+        cmocka_unit_test(s3_put_survives_a_broken_network),
+        cmocka_unit_test(s3_put_compares_what_is_there),
+        cmocka_unit_test(s3_put_looks_first_where_the_condition_is_unknown),
+        cmocka_unit_test(s3_corrects_a_clock_that_is_off),
+        cmocka_unit_test(s3_reads_credentials_again),
+        cmocka_unit_test(s3_get_gives_bytes_and_headers),
+        cmocka_unit_test(s3_list_pages_and_decodes),
+        cmocka_unit_test(s3_list_refuses_what_is_no_sound_listing),
+        cmocka_unit_test(s3_put_ends_when_cancelled),
+        cmocka_unit_test(s3_options_are_checked),
+        cmocka_unit_test(s3_works_with_a_real_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
