@@ -131,13 +131,14 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     enum wm_status status = trail_store(c, t, &store, err);
     if (status != WM_OK)
         return status;
+    const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec));
     const struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
         .prefix = wm_view_of(t->prefix),
-        .codec = wm_codec_by_name(wm_view_of(t->codec)),
-        .codec_level = (int)t->codec_level,
+        .codec = codec,
+        .codec_level = t->codec_level ? (int)t->codec_level : codec->default_level,
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
