@@ -131,7 +131,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     enum wm_status status = trail_store(c, t, &store, err);
     if (status != WM_OK)
         return status;
-    const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec));
+    const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec)); /* the settings take no other name */
     const struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
