@@ -768,12 +768,20 @@ static void trail_stop_ends_a_store_that_does_not_answer(void **state)
 
 /* ---- digests ---- */
 
+/* A chain begins with a digest of its first second; the tests look at what follows. */
+static struct wm_wall_ns rig_begin_chain(struct rig *r)
+{
+    pass_time(r, 2);
+    WAIT(r, b.latest_digest.ns > 0);
+    return rig_board(r).latest_digest;
+}
+
 static void trail_seals_a_chain_of_digests(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
     int64_t started_s = wm_wall_seconds(rig_board(r).started);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     static const unsigned batches[] = {15, 0, 40, 1, 0};
     for (size_t i = 0; i < 5; i++) {
         rig_append(r, batches[i]);
@@ -783,13 +791,18 @@ static void trail_seals_a_chain_of_digests(void **state)
         sealed = rig_board(r).latest_digest;
     }
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 5);
+    assert_int_equal(inventory.digests, 6);
     assert_int_equal(inventory.listed, inventory.files);
+    struct wm_digest first = digest_at(0);
+    assert_false(first.has_previous);
+    assert_int_equal(first.n_files, 0);
+    assert_int_equal(seconds_of(first.start), started_s);
+    assert_int_equal(seconds_of(first.end), started_s + 1);
     for (size_t i = 0; i < 5; i++) {
-        struct wm_digest d = digest_at(i);
+        struct wm_digest d = digest_at(i + 1);
         assert_int_equal(d.n_files, (batches[i] + 9) / 10);
-        assert_int_equal(seconds_of(d.start), started_s + 3600 * (int64_t)i);
-        assert_int_equal(seconds_of(d.end), started_s + 3600 * (int64_t)(i + 1));
+        assert_int_equal(seconds_of(d.start), started_s + 1 + 3600 * (int64_t)i);
+        assert_int_equal(seconds_of(d.end), started_s + 1 + 3600 * (int64_t)(i + 1));
         assert_true(wm_view_eq_str(d.bucket, "evidence"));
         assert_true(wm_view_ends(d.key, ".json.zst"));
     }
@@ -801,22 +814,23 @@ static void trail_spans_a_long_stop_with_one_digest(void **state)
     struct rig *r = *state;
     rig_start(r);
     int64_t started_s = wm_wall_seconds(rig_board(r).started);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     rig_append(r, 5);
     rig_wait_delivered(r);
     rig_stop(r, 10000);
     pass_time(r, 3600 * 24 * 10 + 100);
     rig_append(r, 5);
     rig_start(r);
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     rig_wait_delivered(r);
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 1);
-    struct wm_digest d = digest_at(0);
+    assert_int_equal(inventory.digests, 2);
+    struct wm_digest d = digest_at(1);
     assert_int_equal(d.n_files, 1); /* the file of before; the other one belongs to the next */
-    assert_int_equal(seconds_of(d.start), started_s);
-    assert_int_equal(seconds_of(d.end), started_s + 240 * 3600);
+    assert_int_equal(seconds_of(d.start), started_s + 1);
+    assert_int_equal(seconds_of(d.end), started_s + 1 + 240 * 3600);
     inventory_done(&inventory);
-    struct wm_wall_ns sealed = rig_board(r).latest_digest;
+    sealed = rig_board(r).latest_digest;
     pass_time(r, 3600);
     WAIT(r, b.latest_digest.ns > sealed.ns);
     inventory_take(r, &inventory);
@@ -828,7 +842,7 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     for (int i = 0; i < 6; i++) {
         rig_append(r, 4);
         rig_wait_delivered(r);
@@ -846,7 +860,7 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
         sealed = rig_board(r).latest_digest;
     }
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 6);
+    assert_int_equal(inventory.digests, 7);
     assert_int_equal(inventory.listed, inventory.files);
     inventory_done(&inventory);
 }
@@ -855,8 +869,10 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
 static void trail_delivers_files_while_a_digest_waits(void **state)
 {
     struct rig *r = *state;
-    r->start_mode = FLAKY_REFUSE_DIGESTS;
     rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    r->start_mode = FLAKY_REFUSE_DIGESTS;
+    atomic_store(&r->flaky->mode, FLAKY_REFUSE_DIGESTS);
     rig_append(r, 5);
     rig_wait_delivered(r);
     pass_time(r, 3602);
@@ -875,23 +891,24 @@ static void trail_delivers_files_while_a_digest_waits(void **state)
         nap();
     assert_string_equal(r->flaky->first_key, key);
     atomic_store(&r->flaky->mode, FLAKY_LOSE_REPLY); /* the next put is a digest's: no records are left */
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     WAIT(r, b.latest_digest_error[0] == '\0');
     pass_time(r, 3602);
-    WAIT(r, digests_in_bucket(r) == 3); /* the planned one, one for the two periods since, one for the last */
+    WAIT(r, digests_in_bucket(r) == 4); /* the planned one, one for the two periods since, one for the last */
     inventory_take(r, &inventory);
-    assert_string_equal(inventory.digest_keys[0], key);
-    assert_int_equal(digest_at(0).n_files, 1);
-    assert_int_equal(digest_at(1).n_files, 3);
-    assert_int_equal(digest_at(2).n_files, 1);
+    assert_string_equal(inventory.digest_keys[1], key);
+    assert_int_equal(digest_at(1).n_files, 1);
+    assert_int_equal(digest_at(2).n_files, 3);
+    assert_int_equal(digest_at(3).n_files, 1);
     inventory_done(&inventory);
 }
 
 static void trail_plans_its_digest_anew_in_another_bucket(void **state)
 {
     struct rig *r = *state;
-    r->start_mode = FLAKY_REFUSE_DIGESTS;
     rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    atomic_store(&r->flaky->mode, FLAKY_REFUSE_DIGESTS);
     rig_append(r, 5);
     rig_wait_delivered(r);
     pass_time(r, 3602);
@@ -902,9 +919,9 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     r->o.store = &r->flaky->base;
     r->o.ledger_path = scratch_path(&r->scratch, "ledger");
     assert_int_equal(wm_trail_start(&r->o, &r->trail, NULL), WM_OK);
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     inventory_take(r, &inventory);
-    struct wm_digest d = digest_at(0);
+    struct wm_digest d = digest_at(1);
     assert_true(wm_view_eq_str(d.bucket, "evidence-2"));
     assert_true(wm_view_eq_str(d.files[0].bucket, "evidence"));
     inventory_done(&inventory);
@@ -921,7 +938,7 @@ static void trail_is_verified_as_good(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     for (int i = 0; i < 3; i++) {
         rig_append(r, 30);
         rig_wait_delivered(r);
@@ -944,7 +961,7 @@ static void trail_is_verified_as_good(void **state)
     if (wm_verify(&o, &result, &err) != WM_OK)
         fail_msg("%s", err.message);
     assert_int_equal(result.chains, 1);
-    assert_int_equal(result.digests_valid, 3);
+    assert_int_equal(result.digests_valid, 4);
     assert_int_equal(result.files_valid, 9);
     assert_int_equal(result.files_pending, 1);
     assert_int_equal(result.records, 90);
