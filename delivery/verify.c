@@ -62,6 +62,8 @@ struct verify_object {
     enum verify_kind kind;
     size_t digest;          /* VERIFY_DIGEST: index into digests */
     size_t listed_by;       /* VERIFY_FILE: the digest that lists it, or NONE */
+    bool has_hash;          /* VERIFY_FILE: its content was read */
+    uint8_t hash[WM_SHA256_BYTES];
 };
 
 enum verify_state { VERIFY_UNREAD, VERIFY_GOOD, VERIFY_BAD, VERIFY_MOVED, VERIFY_UNKNOWN };
@@ -621,7 +623,6 @@ static enum wm_status verify_file(struct verify *v, const struct verify_digest *
                                   const struct wm_digest_file *f)
 {
     char missing[VERIFY_MAX_MESSAGE_BYTES];
-    uint8_t hash[WM_SHA256_BYTES];
     bool read;
     v->result->files++;
     struct verify_object *o = verify_find(v, f->key);
@@ -645,8 +646,9 @@ static enum wm_status verify_file(struct verify *v, const struct verify_digest *
     enum wm_status status = verify_read(v, f->key, missing, NULL, NULL, &read);
     if (status != WM_OK || !read)
         return status;
-    wm_sha256(v->content.data, v->content.len, hash);
-    if (!verify_hash_is(hash, f->hash_hex)) {
+    wm_sha256(v->content.data, v->content.len, o->hash);
+    o->has_hash = true;
+    if (!verify_hash_is(o->hash, f->hash_hex)) {
         verify_finding(v, f->key, "content does not match the hash in digest %.*s", WM_ARG(d->key));
         return WM_OK;
     }
@@ -722,10 +724,77 @@ static bool verify_sealed(const struct verify *v, const struct verify_object *o,
     return newest_s != INT64_MIN;
 }
 
-static void verify_rest(struct verify *v)
+static int verify_compare_hashes(const void *left, const void *right)
 {
-    for (size_t i = 0; i < v->n_objects; i++) {
-        const struct verify_object *o = &v->objects[i];
+    const struct verify_object *a = *(const struct verify_object *const *)left;
+    const struct verify_object *b = *(const struct verify_object *const *)right;
+    int order = memcmp(a->hash, b->hash, sizeof a->hash);
+    return order ? order : wm_view_cmp(a->key, b->key);
+}
+
+/* The files whose content is known, by its hash. */
+struct verify_contents {
+    const struct verify_object **at;
+    size_t n;
+};
+
+static enum wm_status verify_contents_make(struct verify *v, struct verify_contents *out)
+{
+    out->at = reallocarray(NULL, v->n_objects, sizeof *out->at);
+    if (!out->at)
+        return wm_fail(v->err, WM_E_NOMEM, "no memory for %zu hashes", v->n_objects);
+    for (size_t i = 0; i < v->n_objects; i++)
+        if (v->objects[i].has_hash)
+            out->at[out->n++] = &v->objects[i];
+    if (out->n)
+        qsort(out->at, out->n, sizeof *out->at, verify_compare_hashes);
+    return WM_OK;
+}
+
+/* The first of the files with this content; NULL when there is none. */
+static const struct verify_object *verify_contents_find(const struct verify_contents *c, const uint8_t hash[WM_SHA256_BYTES])
+{
+    size_t low = 0, high = c->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (memcmp(c->at[middle]->hash, hash, WM_SHA256_BYTES) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->n && memcmp(c->at[low]->hash, hash, WM_SHA256_BYTES) == 0 ? c->at[low] : NULL;
+}
+
+/*
+ * A file that the next digest may list. Nothing vouches for it yet; but a copy of a file that is listed already, which
+ * would repeat its records, can be told.
+ */
+static enum wm_status verify_pending(struct verify *v, struct verify_contents *contents, struct verify_object *o)
+{
+    bool read;
+    if (!contents->at) {
+        enum wm_status status = verify_contents_make(v, contents);
+        if (status != WM_OK)
+            return status;
+    }
+    enum wm_status status = verify_read(v, o->key, "missing: it was listed a moment ago", NULL, NULL, &read);
+    if (status != WM_OK || !read)
+        return status;
+    wm_sha256(v->content.data, v->content.len, o->hash);
+    const struct verify_object *same = verify_contents_find(contents, o->hash);
+    if (same)
+        verify_finding(v, o->key, "repeats the content of %.*s", WM_ARG(same->key));
+    else
+        v->result->files_pending++;
+    return WM_OK;
+}
+
+static enum wm_status verify_rest(struct verify *v)
+{
+    struct verify_contents contents = {0};
+    enum wm_status status = WM_OK;
+    for (size_t i = 0; i < v->n_objects && status == WM_OK; i++) {
+        struct verify_object *o = &v->objects[i];
         int64_t slot_s, sealed_s;
         if (o->kind == VERIFY_ODD_DIGEST)
             verify_finding(v, o->key, "is not the name of a digest");
@@ -739,8 +808,10 @@ static void verify_rest(struct verify *v)
         else if (slot_s + VERIFY_SLOT_S <= sealed_s)
             verify_finding(v, o->key, "no digest lists it, though its period is sealed");
         else
-            v->result->files_pending++;
+            status = verify_pending(v, &contents, o);
     }
+    free(contents.at);
+    return status;
 }
 
 enum wm_status wm_verify(const struct wm_verify_options *o, struct wm_verify_result *out, struct wm_err *err)
@@ -778,7 +849,7 @@ enum wm_status wm_verify(const struct wm_verify_options *o, struct wm_verify_res
     for (size_t i = 0; i < v.n_digests && status == WM_OK;)
         status = verify_walk(&v, i, &i);
     if (status == WM_OK)
-        verify_rest(&v);
+        status = verify_rest(&v);
 out:
     free(v.chains);
     free(v.digests);

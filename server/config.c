@@ -17,6 +17,7 @@
 #include "waymark/board.h"
 #include "waymark/bounds.h"
 #include "waymark/io.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -397,18 +398,9 @@ static bool text_store_region(struct wm_view v)
     return v.len <= 64;
 }
 
-/* CloudTrail API Reference, CreateTrail, Name. */
 static bool text_trail_name(struct wm_view v)
 {
-    if (v.len < 3 || v.len > 128 || !is_alnum(v.ptr[0]) || !is_alnum(v.ptr[v.len - 1]))
-        return false;
-    for (size_t i = 0; i < v.len; i++) {
-        if (is_alnum(v.ptr[i]))
-            continue;
-        if (!strchr("._-", v.ptr[i]) || v.ptr[i] == '\0' || !is_alnum(v.ptr[i - 1]))
-            return false;
-    }
-    return !is_address(v, AF_INET);
+    return wm_trail_name_valid(v, NULL) == WM_OK;
 }
 
 /* Amazon S3 User Guide, "General purpose bucket naming rules". The empty name is the default. */

@@ -678,6 +678,9 @@ void wm_server_stop(struct wm_server *s, int64_t deadline_ms)
         return;
     atomic_store(&s->stop_deadline_ns, now_mono().ns + deadline_ms * WM_NS_PER_MS);
     atomic_store(&s->stop, true);
+    /* Refuse newcomers at once, rather than let them wait in the backlog for nobody. Closing waits until no loop can
+     * have the descriptor in hand. */
+    (void)shutdown(s->listen_fd, SHUT_RDWR); /* a failure leaves them waiting, no more */
     for (size_t i = 0; i < s->n_loops; i++)
         loop_done(&s->loops[i]);
     free(s->loops);

@@ -131,13 +131,14 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     enum wm_status status = trail_store(c, t, &store, err);
     if (status != WM_OK)
         return status;
+    const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec)); /* the settings take no other name */
     const struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
         .prefix = wm_view_of(t->prefix),
-        .codec = wm_codec_by_name(wm_view_of(t->codec)),
-        .codec_level = (int)t->codec_level,
+        .codec = codec,
+        .codec_level = t->codec_level ? (int)t->codec_level : codec->default_level,
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
@@ -215,6 +216,11 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (!data_path(c, "keys", path))
         return path_too_long(c, err);
     status = wm_signer_open(&wm_io_posix, &wm_clock_system, path, d->recorder->board, &d->signer, err);
+    if (status != WM_OK)
+        return status;
+    /* Made now rather than for the first digest: whoever asks for the public keys finds them from the start. */
+    char fingerprint[WM_FINGERPRINT_BYTES];
+    status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
     if (status != WM_OK)
         return status;
     if (!data_path(c, "keys/master.key", path))

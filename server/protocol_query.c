@@ -34,7 +34,9 @@ static size_t count_parameters(struct wm_view text)
     return n;
 }
 
-static void form_add(struct form *f, struct wm_view text)
+/* A plus is a blank in a form body only. In a URL's query SigV4 signs it and %2B alike, so both must mean a plus, or
+ * somebody on the way could turn one into the other under the same signature. */
+static void form_add(struct form *f, struct wm_view text, bool plus_is_blank)
 {
     while (text.len) {
         struct wm_view value = wm_view_split(&text, '&');
@@ -42,8 +44,8 @@ static void form_add(struct form *f, struct wm_view text)
         if (name.len == 0 && value.len == 0)
             continue;
         struct parameter *p = &f->parameters[f->n];
-        if (!protocol_percent_decode(f->d.arena, name, true, &p->name) ||
-            !protocol_percent_decode(f->d.arena, value, true, &p->value)) {
+        if (!protocol_percent_decode(f->d.arena, name, plus_is_blank, &p->name) ||
+            !protocol_percent_decode(f->d.arena, value, plus_is_blank, &p->value)) {
             protocol_malformed(&f->d, "A percent sign stands without two hex digits behind it");
             return;
         }
@@ -229,8 +231,8 @@ static enum wm_status query_decode(struct wm_arena *a, const struct wm_route *ro
                        WM_PROTOCOL_MAX_FORM_PARAMETERS);
     f.parameters = wm_arena_alloc(a, (n + 1) * sizeof *f.parameters);
     if (f.parameters) {
-        form_add(&f, body);
-        form_add(&f, request->query);
+        form_add(&f, body, true);
+        form_add(&f, request->query, false);
     }
     if (wm_arena_status(a) == WM_OK && f.d.status == WM_OK) {
         /* What was routed by must be what is meant: named once, and not once more under another spelling. */

@@ -26,7 +26,7 @@
 struct wm_trail;
 
 struct wm_trail_options {
-    struct wm_view name;           /* 3 to 128 of [A-Za-z0-9._-]: CloudTrail's rule, checked by wm_trail_name_valid() */
+    struct wm_view name;           /* 3 to 128 of [A-Za-z0-9._-]: trail_name.h has the rule */
     struct wm_view account_id;
     struct wm_view region;
     struct wm_view prefix;
@@ -45,11 +45,6 @@ struct wm_trail_options {
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
 };
-
-/** The trail's ARN: arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME. */
-void wm_trail_arn(struct wm_view region, struct wm_view account_id, struct wm_view name, struct wm_buf *out);
-/** CloudTrail API Reference, CreateTrail, Name. On failure *err says which rule. */
-enum wm_status wm_trail_name_valid(struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
 
 /**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start

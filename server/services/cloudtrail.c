@@ -5,6 +5,7 @@
  * same pages, which print 400 for every modelled exception. Texts are AWS's where they are known.
  */
 #include "waymark/service.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -16,77 +17,11 @@
 
 /* ---- names ---- */
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-static bool is_mark(char c)
-{
-    return c == '.' || c == '_' || c == '-';
-}
-
-/* Four numbers up to 255 between dots, such as 192.168.5.4. */
-static bool is_ipv4(struct wm_view name)
-{
-    size_t parts = 0;
-    while (name.ptr) {
-        uint64_t n;
-        if (wm_view_to_u64(wm_view_split(&name, '.'), 255, &n) != WM_OK)
-            return false;
-        parts++;
-    }
-    return parts == 4;
-}
-
-/* CloudTrail API Reference, CreateTrail, Name. NULL: nothing wrong. */
-static const char *wrong_with_name(struct wm_arena *a, struct wm_view name)
-{
-    const char *wrong = NULL;
-    for (size_t i = 0; i < name.len && !wrong; i++)
-        if (!is_alnum(name.ptr[i]) && !is_mark(name.ptr[i]))
-            wrong = "Trail name or ARN can only contain uppercase letters, lowercase letters, numbers, periods (.), "
-                    "hyphens (-), and underscores (_).";
-    if (!wrong && (name.len < 3 || name.len > 128)) {
-        bool is_short = name.len < 3;
-        struct wm_view text = wm_arena_printf(a, "Trail name too %s. %s allowed length: %d characters. Specified name "
-                                                 "length: %zu characters.",
-                                              is_short ? "short" : "long", is_short ? "Minimum" : "Maximum",
-                                              is_short ? 3 : 128, name.len);
-        return text.len ? text.ptr : "Trail name too short or too long."; /* arena text ends in a NUL */
-    }
-    if (!wrong && !is_alnum(name.ptr[0]))
-        wrong = "Trail name must starts with a letter or number.";
-    if (!wrong && !is_alnum(name.ptr[name.len - 1]))
-        wrong = "Trail name must ends with a letter or number.";
-    for (size_t i = 1; i < name.len && !wrong; i++)
-        if (is_mark(name.ptr[i]) && is_mark(name.ptr[i - 1]))
-            wrong = "Trail name must not have two periods, hyphens or underscores next to each other.";
-    if (!wrong && is_ipv4(name))
-        wrong = "Trail name must not be an IP address.";
-    return wrong;
-}
-
-/* arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME */
-static bool is_trail_arn(struct wm_arena *a, struct wm_view arn)
-{
-    struct wm_view rest = arn;
-    (void)wm_view_split(&rest, ':'); /* "arn", as the caller has seen */
-    struct wm_view partition = wm_view_split(&rest, ':'), service = wm_view_split(&rest, ':');
-    struct wm_view region = wm_view_split(&rest, ':'), account = wm_view_split(&rest, ':');
-    uint64_t number;
-    if (!wm_view_starts(partition, "aws") || !wm_view_eq_str(service, "cloudtrail") || region.len == 0)
-        return false;
-    if (account.len != 12 || wm_view_to_u64(account, 999999999999, &number) != WM_OK || !wm_view_starts(rest, "trail/"))
-        return false;
-    return !wrong_with_name(a, wm_view_sub(rest, sizeof "trail/" - 1, rest.len));
-}
-
 /* True when it can name a trail; otherwise the reply is the refusal. */
 static bool check_name(struct wm_call *c, struct wm_reply *r, struct wm_view name)
 {
     if (wm_view_starts(name, "arn:")) {
-        if (is_trail_arn(c->arena, name))
+        if (wm_trail_arn_valid(name))
             return true;
         (void)wm_reply_error(c, r, "CloudTrailARNInvalidException", 400,
                              "'%.*s' is not the ARN of a trail, such as "
@@ -94,10 +29,11 @@ static bool check_name(struct wm_call *c, struct wm_reply *r, struct wm_view nam
                              WM_ARG(wm_view_sub(name, 0, 256)));
         return false; /* wm_reply_error() always answers WM_OK */
     }
-    const char *wrong = wrong_with_name(c->arena, name);
-    if (wrong)
-        (void)wm_reply_error(c, r, "InvalidTrailNameException", 400, "%s", wrong);
-    return !wrong;
+    struct wm_err err;
+    if (wm_trail_name_valid(name, &err) == WM_OK)
+        return true;
+    (void)wm_reply_error(c, r, "InvalidTrailNameException", 400, "%s", err.message);
+    return false;
 }
 
 /* True when there is such a trail; otherwise the reply is the refusal. */

@@ -64,7 +64,7 @@ def start_s3_server(start_server, minio):
                      **(trail or {})}],
             login=where,
             environment={"AWS_ACCESS_KEY_ID": where.key_id, "AWS_SECRET_ACCESS_KEY": where.secret}, **settings)
-        server.store = Bucket(where, bucket)
+        server.store = Bucket(where, bucket, (trail or {}).get("prefix", ""))
         return server
 
     return start

@@ -240,15 +240,16 @@ class Folder(Store):
 
 
 class Bucket(Store):
-    def __init__(self, minio, name):
+    def __init__(self, minio, name, prefix=""):
         super().__init__()
         self.minio = minio
         self.name = name
+        self.prefix = prefix
         self.client = minio.client()
 
     @property
     def url(self):
-        return f"s3://{self.name}"
+        return f"s3://{self.name}" + (f"/{self.prefix}" if self.prefix else "")
 
     def keys(self):
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)

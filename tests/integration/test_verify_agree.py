@@ -204,6 +204,21 @@ def pending_files_are_no_finding(t):
 
 
 @case()
+def pending_file_that_repeats_a_listed_one(t):
+    k = t.file_key(t.end + 10, "copied")
+    t.bucket.put(k, pack(k, t.bucket.content(t.files[2][0])))
+    t.put_file(t.end + 10, "late1")
+    return [k]
+
+
+@case()
+def pending_file_with_extra_bytes(t):
+    k = t.put_file(t.end + 10, "late1")["s3Object"]
+    t.bucket.set_raw(k, t.bucket.raw(k) + b"junk")
+    return [k]
+
+
+@case()
 def file_content_changed(t):
     k = t.files[2][1]
     t.bucket.set_content(k, t.bucket.content(k).replace(b"x01-0", b"x01-9"))
@@ -802,6 +817,29 @@ def organization_and_backfill_chains(t):
 
 
 @case()
+def keys_that_try_to_run_commands(t):
+    """Whoever can write to the bucket chooses the names that an auditor's shell sees."""
+    run_me = "touch${IFS}ran"
+    evil = Trail(t.bucket, t.key, t.suffix[6:], trail="$(%s)`%s`x[$(%s)]" % ((run_me,) * 3))
+    evil.tag = "e"
+    for period in (100, 100, 100, 100):
+        evil.seal(period=period)
+    for n in (1, 2):
+        for k in [evil.digests[n]] + evil.files[n]:
+            t.bucket.remove(k)
+    odd = t.file_key(t.end + 10, "$(touch${IFS}ran)").replace("us-east-1_", "a[$(touch${IFS}ran)]_")
+    t.bucket.put(odd, b"x")
+    return evil.digests[1:3] + [odd]
+
+
+@case()
+def keys_with_control_characters(t):
+    key = "%s/CloudTrail/us-east-1/2026/03/01/a\x1b[2Jb" % t.root
+    t.bucket.put(key, b"x")
+    return [key.replace("\x1b", "?")]
+
+
+@case()
 def everything_at_once(t):
     t.bucket.remove(t.digests[1])
     t.bucket.remove(t.files[2][0])
@@ -821,7 +859,8 @@ OF_THE_CODEC = ("intact", "content", "flipped", "truncated", "empty", "extra", "
 # ---- running ---------------------------------------------------------------------------------------------------------
 
 def verify(argv, env=None):
-    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, **(env or {})))
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=HERE,
+                       env=dict(os.environ, **(env or {})))
     lines = [line for line in p.stdout.decode().splitlines() if not line.startswith("records in valid files: ")]
     return p.returncode, lines, p.stderr.decode()
 
@@ -951,15 +990,16 @@ def check_vector(folder, tools):
 
 
 def main():
-    global OTHER
-    tools = ((sys.argv[1], ["verify"]), (sys.argv[2], []))
+    global OTHER, HERE
+    tools = ((os.path.abspath(sys.argv[1]), ["verify"]), (os.path.abspath(sys.argv[2]), []))
     only = sys.argv[3:]
     # Nothing of the caller's environment may decide where keys or buckets are.
     for name in [n for n in os.environ if n.startswith(("AWS_", "WAYMARK_"))]:
         del os.environ[name]
     good, total = 0, 0
     with tempfile.TemporaryDirectory() as tmp:
-        key, OTHER = Key(tmp, "key"), Key(tmp, "other")
+        key, OTHER, HERE = Key(tmp, "key"), Key(tmp, "other"), os.path.join(tmp, "here")
+        os.mkdir(HERE)
         keys_file = os.path.join(tmp, "public-keys.json")
         with open(keys_file, "w") as f:
             json.dump({"PublicKeyList": [key.listed()]}, f)
@@ -984,6 +1024,7 @@ def main():
                 good += check("%s, %s" % (codec, name), tools, [target, "--public-keys", keys_file], rc, keys)
                 total += 1
                 shutil.rmtree(trail.bucket.folder)
+                assert not os.listdir(HERE), "a key ran a command"
             if codec == "gz" and not only:
                 ok, n = check_arguments(os.path.join(tmp, "arguments"), tools, bases[6].bucket.folder, keys_file)
                 good, total = good + (n if ok else 0), total + n

@@ -538,6 +538,12 @@ static void query_decodes_every_type(void **state)
     struct wm_protocol_request both = form_request("Name=abc");
     both.query = WM_LIT("Action=All&Version=2020-01-01&Count=3");
     assert_int_equal(decode(both, &text), WM_OK);
+    struct wm_protocol_request in_url = form_request("");
+    in_url.query = WM_LIT("Action=All&Version=2020-01-01&Name=a+b%2B"); /* signed alike, so meant alike */
+    const char *plus;
+    assert_int_equal(decode(in_url, &plus), WM_OK);
+    assert_string_equal(plus, "{\"Name\":\"a+b+\"}");
+    assert_int_equal(decode(both, &text), WM_OK);
     assert_string_equal(text, "{\"Name\":\"abc\",\"Count\":3}");
 }
 

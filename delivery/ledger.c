@@ -1,0 +1,600 @@
+/* The only file of delivery that includes sqlite3.h. */
+#include "ledger.h"
+
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include "waymark/banned.h"
+
+/* "Wtrl"; PRAGMA application_id tells this file from any other SQLite file. */
+#define LEDGER_APPLICATION_ID 0x5774726c
+#define LEDGER_VERSION 1
+/* Another process that is just ending gives the file back soon. */
+#define LEDGER_BUSY_MS 2000
+
+#define LEDGER_SCHEMA                                                                                               \
+    "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), trail TEXT NOT NULL, account_id TEXT NOT NULL,"     \
+    " region TEXT NOT NULL, cursor_seq INTEGER NOT NULL, delivered_records INTEGER NOT NULL DEFAULT 0,"              \
+    " delivered_files INTEGER NOT NULL DEFAULT 0, digested_files INTEGER NOT NULL DEFAULT 0,"                        \
+    " sealed_digests INTEGER NOT NULL DEFAULT 0, started_s INTEGER NOT NULL, planned_s INTEGER NOT NULL DEFAULT 0,"  \
+    " latest_delivery_s INTEGER NOT NULL DEFAULT 0, latest_digest_s INTEGER NOT NULL DEFAULT 0,"                     \
+    " digest_start_s INTEGER NOT NULL, previous_bucket TEXT, previous_key TEXT, previous_hash TEXT,"                 \
+    " previous_signature TEXT) STRICT;"                                                                              \
+    "CREATE TABLE file_plan (one INTEGER PRIMARY KEY CHECK (one = 1), first_seq INTEGER NOT NULL,"                   \
+    " last_seq INTEGER NOT NULL, records INTEGER NOT NULL, delivered_s INTEGER NOT NULL, key TEXT NOT NULL,"         \
+    " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, codec TEXT NOT NULL,"                          \
+    " level INTEGER NOT NULL) STRICT;"                                                                               \
+    "CREATE TABLE digest_plan (one INTEGER PRIMARY KEY CHECK (one = 1), end_s INTEGER NOT NULL,"                     \
+    " last_file_id INTEGER NOT NULL, n_files INTEGER NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,"              \
+    " hash TEXT NOT NULL, signature TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"         \
+    /* AUTOINCREMENT: an id is never given twice, also after the rows before it have left. */                       \
+    "CREATE TABLE files (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL UNIQUE,"      \
+    " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, records INTEGER NOT NULL,"                     \
+    " first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, delivered_s INTEGER NOT NULL) STRICT;"                  \
+    "PRAGMA application_id = 1467249260;"                                                                            \
+    "PRAGMA user_version = 1;"
+
+static_assert(LEDGER_APPLICATION_ID == 1467249260, "the pragma's number");
+
+struct wm_ledger {
+    sqlite3 *db;
+    char *path;
+    struct wm_ledger_head head;
+};
+
+/* ---- SQLite ---- */
+
+static enum wm_status ledger_fail(const struct wm_ledger *l, struct wm_err *err)
+{
+    int code = sqlite3_errcode(l->db) & 0xff;
+    enum wm_status status = code == SQLITE_FULL                              ? WM_E_FULL
+                            : code == SQLITE_NOMEM                           ? WM_E_NOMEM
+                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? WM_E_CORRUPT
+                            : code == SQLITE_BUSY || code == SQLITE_LOCKED   ? WM_E_EXISTS
+                            : code == SQLITE_PERM || code == SQLITE_READONLY || code == SQLITE_AUTH
+                                ? WM_E_DENIED
+                                : WM_E_IO;
+    const char *why = code == SQLITE_BUSY || code == SQLITE_LOCKED ? "another process has it open" : sqlite3_errmsg(l->db);
+    int sys_errno = sqlite3_system_errno(l->db);
+    (void)wm_fail(err, status, "ledger %s: %s", l->path, why);
+    if (err) {
+        err->sys_errno = sys_errno;
+        err->retryable = status == WM_E_FULL || status == WM_E_NOMEM || status == WM_E_IO || status == WM_E_DENIED;
+    }
+    return status;
+}
+
+/* One statement with its parameters, bound by position; ledger_step() ends it. */
+static enum wm_status ledger_prepare(struct wm_ledger *l, const char *sql, sqlite3_stmt **out, struct wm_err *err)
+{
+    if (sqlite3_prepare_v2(l->db, sql, -1, out, NULL) != SQLITE_OK)
+        return ledger_fail(l, err);
+    return WM_OK;
+}
+
+static void bind_u64(sqlite3_stmt *st, int at, uint64_t n)
+{
+    WM_ASSERT(n <= INT64_MAX);
+    int rc = sqlite3_bind_int64(st, at, (int64_t)n);
+    WM_ASSERT(rc == SQLITE_OK); /* only a wrong position fails */
+}
+
+static void bind_i64(sqlite3_stmt *st, int at, int64_t n)
+{
+    int rc = sqlite3_bind_int64(st, at, n);
+    WM_ASSERT(rc == SQLITE_OK);
+}
+
+/* Static: the text outlives the statement in every use here, so nothing is copied and nothing can fail. */
+static void bind_view(sqlite3_stmt *st, int at, struct wm_view v)
+{
+    int rc = sqlite3_bind_text64(st, at, v.ptr ? v.ptr : "", v.len, SQLITE_STATIC, SQLITE_UTF8);
+    WM_ASSERT(rc == SQLITE_OK);
+}
+
+static void bind_text(sqlite3_stmt *st, int at, const char *text)
+{
+    bind_view(st, at, wm_view_of(text));
+}
+
+/* Run a statement that gives no rows, and release it. */
+static enum wm_status ledger_run(struct wm_ledger *l, sqlite3_stmt *st, struct wm_err *err)
+{
+    int rc;
+    do
+        rc = sqlite3_step(st);
+    while (rc == SQLITE_ROW); /* pragmas answer */
+    enum wm_status status = rc == SQLITE_DONE ? WM_OK : ledger_fail(l, err);
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+static enum wm_status ledger_exec(struct wm_ledger *l, const char *sql, struct wm_err *err)
+{
+    return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? WM_OK : ledger_fail(l, err);
+}
+
+/* End a transaction: commit when all went well, else undo. */
+static enum wm_status ledger_end(struct wm_ledger *l, enum wm_status status, struct wm_err *err)
+{
+    if (status == WM_OK)
+        status = ledger_exec(l, "COMMIT", err);
+    if (status != WM_OK && !sqlite3_get_autocommit(l->db))
+        (void)sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL); /* the first failure is the one to tell */
+    return status;
+}
+
+static struct wm_view column_view(sqlite3_stmt *st, int at)
+{
+    const void *bytes = sqlite3_column_blob(st, at); /* before _bytes(), which needs its conversion */
+    return (struct wm_view){bytes, (size_t)sqlite3_column_bytes(st, at)};
+}
+
+/* A text that we wrote ourselves; false when it is longer than we ever write. */
+static bool column_copy(sqlite3_stmt *st, int at, char *out, size_t out_bytes)
+{
+    return wm_view_copy(column_view(st, at), out, out_bytes);
+}
+
+static enum wm_status ledger_corrupt(const struct wm_ledger *l, struct wm_err *err, const char *table)
+{
+    return wm_fail(err, WM_E_CORRUPT, "ledger %s: table %s does not hold what was written", l->path, table);
+}
+
+/* ---- open ---- */
+
+static enum wm_status ledger_pragma(struct wm_ledger *l, const char *sql, int64_t *out, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, sql, &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    else
+        status = rc == SQLITE_DONE ? ledger_corrupt(l, err, "pragma") : ledger_fail(l, err);
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+static enum wm_status ledger_make(struct wm_ledger *l, const struct wm_ledger_identity *who, uint64_t first_cursor_seq,
+                                  int64_t now_s, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_exec(l, "BEGIN IMMEDIATE", err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_exec(l, LEDGER_SCHEMA, err);
+    if (status == WM_OK)
+        status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, cursor_seq, started_s, digest_start_s)"
+                                   " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5)", &st, err);
+    if (status == WM_OK) {
+        bind_view(st, 1, who->trail);
+        bind_view(st, 2, who->account_id);
+        bind_view(st, 3, who->region);
+        bind_u64(st, 4, first_cursor_seq);
+        bind_i64(st, 5, now_s);
+        status = ledger_run(l, st, err);
+    }
+    return ledger_end(l, status, err);
+}
+
+static enum wm_status ledger_load(struct wm_ledger *l, const struct wm_ledger_identity *who, struct wm_err *err)
+{
+    struct wm_ledger_head h = {0};
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(
+        l, "SELECT trail, account_id, region, cursor_seq, delivered_records, delivered_files, digested_files,"
+           " sealed_digests, started_s, planned_s, latest_delivery_s, latest_digest_s, digest_start_s,"
+           " previous_bucket, previous_key, previous_hash, previous_signature FROM head", &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW) {
+        status = rc == SQLITE_DONE ? ledger_corrupt(l, err, "head") : ledger_fail(l, err);
+        goto out;
+    }
+    if (!wm_view_eq(column_view(st, 0), who->trail) || !wm_view_eq(column_view(st, 1), who->account_id) ||
+        !wm_view_eq(column_view(st, 2), who->region)) {
+        status = wm_fail(err, WM_E_INVALID, "ledger %s belongs to trail %.*s of account %.*s in %.*s", l->path,
+                         WM_ARG(column_view(st, 0)), WM_ARG(column_view(st, 1)), WM_ARG(column_view(st, 2)));
+        goto out;
+    }
+    h.cursor_seq = (uint64_t)sqlite3_column_int64(st, 3);
+    h.delivered_records = (uint64_t)sqlite3_column_int64(st, 4);
+    h.delivered_files = (uint64_t)sqlite3_column_int64(st, 5);
+    h.digested_files = (uint64_t)sqlite3_column_int64(st, 6);
+    h.sealed_digests = (uint64_t)sqlite3_column_int64(st, 7);
+    h.started_s = sqlite3_column_int64(st, 8);
+    h.planned_s = sqlite3_column_int64(st, 9);
+    h.latest_delivery_s = sqlite3_column_int64(st, 10);
+    h.latest_digest_s = sqlite3_column_int64(st, 11);
+    h.digest_start_s = sqlite3_column_int64(st, 12);
+    h.has_previous = sqlite3_column_type(st, 14) != SQLITE_NULL;
+    if (h.has_previous && (!column_copy(st, 13, h.previous_bucket, sizeof h.previous_bucket) ||
+                           !column_copy(st, 14, h.previous_key, sizeof h.previous_key) ||
+                           !column_copy(st, 15, h.previous_hash, sizeof h.previous_hash) ||
+                           !column_copy(st, 16, h.previous_signature, sizeof h.previous_signature))) {
+        status = ledger_corrupt(l, err, "head");
+        goto out;
+    }
+    l->head = h;
+out:
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity *who, uint64_t first_cursor_seq,
+                              int64_t now_s, struct wm_ledger **out, struct wm_err *err)
+{
+    struct wm_ledger *l = calloc(1, sizeof *l);
+    if (!l || !(l->path = wm_view_dup(wm_view_of(path)))) {
+        free(l);
+        return wm_fail(err, WM_E_NOMEM, "no memory for a ledger");
+    }
+    enum wm_status status;
+    int64_t application = 0, version = 0;
+    if (sqlite3_open_v2(path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        status = l->db ? ledger_fail(l, err) : wm_fail(err, WM_E_NOMEM, "no memory for a ledger");
+        goto out;
+    }
+    (void)sqlite3_extended_result_codes(l->db, 1); /* cannot fail on an open handle */
+    (void)sqlite3_busy_timeout(l->db, LEDGER_BUSY_MS);
+    /* Exclusive: two daemons on one ledger would deliver everything twice. FULL: each commit is synced. */
+    status = ledger_exec(l, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
+                            "BEGIN IMMEDIATE; COMMIT;", err);
+    if (status == WM_OK)
+        status = ledger_pragma(l, "PRAGMA application_id", &application, err);
+    if (status == WM_OK)
+        status = ledger_pragma(l, "PRAGMA user_version", &version, err);
+    if (status != WM_OK)
+        goto out;
+    if (application == 0 && version == 0) {
+        int64_t tables = 0;
+        status = ledger_pragma(l, "SELECT count(*) FROM sqlite_schema", &tables, err);
+        if (status == WM_OK && tables != 0)
+            status = wm_fail(err, WM_E_INVALID, "%s is another program's SQLite file", path);
+        if (status == WM_OK)
+            status = ledger_make(l, who, first_cursor_seq, now_s, err);
+    } else if (application != LEDGER_APPLICATION_ID) {
+        status = wm_fail(err, WM_E_INVALID, "%s is another program's SQLite file", path);
+    } else if (version != LEDGER_VERSION) {
+        status = wm_fail(err, WM_E_UNSUPPORTED, "ledger %s has version %lld, this program knows %d", path,
+                         (long long)version, LEDGER_VERSION);
+    }
+    if (status == WM_OK)
+        status = ledger_load(l, who, err);
+out:
+    if (status != WM_OK) {
+        wm_ledger_close(l);
+        return status;
+    }
+    *out = l;
+    return WM_OK;
+}
+
+void wm_ledger_close(struct wm_ledger *l)
+{
+    if (!l)
+        return;
+    (void)sqlite3_close(l->db); /* no statement is open, and everything is committed */
+    free(l->path);
+    free(l);
+}
+
+const struct wm_ledger_head *wm_ledger_head(const struct wm_ledger *l)
+{
+    return &l->head;
+}
+
+/* ---- files ---- */
+
+enum wm_status wm_ledger_skip(struct wm_ledger *l, uint64_t seq, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, "UPDATE head SET cursor_seq = ?1", &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_u64(st, 1, seq);
+    status = ledger_run(l, st, err);
+    if (status == WM_OK)
+        l->head.cursor_seq = seq;
+    return status;
+}
+
+enum wm_status wm_ledger_plan_file(struct wm_ledger *l, const struct wm_ledger_file_plan *p, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    WM_ASSERT(p->first_seq > l->head.cursor_seq && p->last_seq >= p->first_seq && p->records > 0);
+    enum wm_status status = ledger_exec(l, "BEGIN IMMEDIATE", err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_prepare(l, "INSERT INTO file_plan VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &st, err);
+    if (status == WM_OK) {
+        bind_u64(st, 1, p->first_seq);
+        bind_u64(st, 2, p->last_seq);
+        bind_u64(st, 3, p->records);
+        bind_i64(st, 4, p->delivered_s);
+        bind_text(st, 5, p->key);
+        bind_text(st, 6, p->hash);
+        bind_text(st, 7, p->newest);
+        bind_text(st, 8, p->oldest);
+        bind_text(st, 9, p->codec);
+        bind_i64(st, 10, p->level);
+        status = ledger_run(l, st, err);
+    }
+    if (status == WM_OK)
+        status = ledger_prepare(l, "UPDATE head SET planned_s = ?1", &st, err);
+    if (status == WM_OK) {
+        bind_i64(st, 1, p->delivered_s);
+        status = ledger_run(l, st, err);
+    }
+    status = ledger_end(l, status, err);
+    if (status == WM_OK)
+        l->head.planned_s = p->delivered_s;
+    return status;
+}
+
+enum wm_status wm_ledger_file_plan(struct wm_ledger *l, struct wm_ledger_file_plan *out, struct wm_err *err)
+{
+    struct wm_ledger_file_plan p = {0};
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, records, delivered_s, key, hash, newest,"
+                                              " oldest, codec, level FROM file_plan", &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW) {
+        status = rc == SQLITE_DONE ? wm_fail(err, WM_E_NOT_FOUND, "no file is planned") : ledger_fail(l, err);
+        goto out;
+    }
+    p.first_seq = (uint64_t)sqlite3_column_int64(st, 0);
+    p.last_seq = (uint64_t)sqlite3_column_int64(st, 1);
+    p.records = (uint64_t)sqlite3_column_int64(st, 2);
+    p.delivered_s = sqlite3_column_int64(st, 3);
+    p.level = sqlite3_column_int(st, 9);
+    if (!column_copy(st, 4, p.key, sizeof p.key) || !column_copy(st, 5, p.hash, sizeof p.hash) ||
+        !column_copy(st, 6, p.newest, sizeof p.newest) || !column_copy(st, 7, p.oldest, sizeof p.oldest) ||
+        !column_copy(st, 8, p.codec, sizeof p.codec)) {
+        status = ledger_corrupt(l, err, "file_plan");
+        goto out;
+    }
+    *out = p;
+out:
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, int64_t now_s, struct wm_err *err)
+{
+    struct wm_ledger_file_plan p;
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = wm_ledger_file_plan(l, &p, err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_exec(l, "BEGIN IMMEDIATE", err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_prepare(l, "INSERT INTO files (bucket, key, hash, newest, oldest, records, first_seq, last_seq,"
+                               " delivered_s) SELECT ?1, key, hash, newest, oldest, records, first_seq, last_seq,"
+                               " delivered_s FROM file_plan", &st, err);
+    if (status == WM_OK) {
+        bind_view(st, 1, bucket);
+        status = ledger_run(l, st, err);
+    }
+    if (status == WM_OK)
+        status = ledger_exec(l, "DELETE FROM file_plan", err);
+    if (status == WM_OK)
+        status = ledger_prepare(l, "UPDATE head SET cursor_seq = ?1, delivered_records = delivered_records + ?2,"
+                                   " delivered_files = delivered_files + 1, latest_delivery_s = ?3", &st, err);
+    if (status == WM_OK) {
+        bind_u64(st, 1, p.last_seq);
+        bind_u64(st, 2, p.records);
+        bind_i64(st, 3, now_s);
+        status = ledger_run(l, st, err);
+    }
+    status = ledger_end(l, status, err);
+    if (status == WM_OK) {
+        l->head.cursor_seq = p.last_seq;
+        l->head.delivered_records += p.records;
+        l->head.delivered_files++;
+        l->head.latest_delivery_s = now_s;
+    }
+    return status;
+}
+
+/* ---- digests ---- */
+
+/* How many files are planned up to end_s, or, when those are more than max_files, up to which earlier second. */
+static enum wm_status ledger_window(struct wm_ledger *l, int64_t *io_end_s, uint64_t max_files, uint64_t *out_n,
+                                    struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    int64_t end_s = *io_end_s;
+    /* delivered_s never falls from one id to the next (trail.c), so the order of ids is the order of time. */
+    enum wm_status status = ledger_prepare(l, "SELECT delivered_s FROM files WHERE delivered_s <= ?1 ORDER BY id"
+                                              " LIMIT 1 OFFSET ?2", &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_i64(st, 1, end_s);
+    bind_u64(st, 2, max_files);
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW && sqlite3_column_int64(st, 0) - 1 > l->head.digest_start_s)
+        end_s = sqlite3_column_int64(st, 0) - 1;
+    else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        status = ledger_fail(l, err);
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    if (status != WM_OK)
+        return status;
+
+    status = ledger_prepare(l, "SELECT count(*) FROM files WHERE delivered_s <= ?1", &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_i64(st, 1, end_s);
+    if (sqlite3_step(st) == SQLITE_ROW) {
+        *out_n = (uint64_t)sqlite3_column_int64(st, 0);
+        *io_end_s = end_s;
+    } else {
+        status = ledger_fail(l, err);
+    }
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+enum wm_status wm_ledger_files(struct wm_ledger *l, int64_t *io_end_s, uint64_t max_files, struct wm_arena *a,
+                               struct wm_digest_file **out, size_t *out_n, uint64_t *out_last_id, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    struct wm_digest_file *files = NULL;
+    uint64_t total = 0, n = 0, last_id = 0;
+    int64_t end_s = *io_end_s;
+    enum wm_status status = ledger_window(l, &end_s, max_files, &total, err);
+    if (status != WM_OK)
+        return status;
+    if (total && !(files = wm_arena_alloc(a, total * sizeof *files)))
+        return wm_fail(err, WM_E_NOMEM, "no memory for the %llu files of a digest", (unsigned long long)total);
+    status = ledger_prepare(l, "SELECT id, bucket, key, hash, newest, oldest FROM files WHERE delivered_s <= ?1"
+                               " ORDER BY id", &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_i64(st, 1, end_s);
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < total) {
+        last_id = (uint64_t)sqlite3_column_int64(st, 0);
+        files[n++] = (struct wm_digest_file){
+            .bucket = wm_arena_copy(a, column_view(st, 1)),
+            .key = wm_arena_copy(a, column_view(st, 2)),
+            .hash_hex = wm_arena_copy(a, column_view(st, 3)),
+            .newest = wm_arena_copy(a, column_view(st, 4)),
+            .oldest = wm_arena_copy(a, column_view(st, 5)),
+        };
+    }
+    if (rc != SQLITE_DONE)
+        status = ledger_fail(l, err);
+    else if (wm_arena_status(a) != WM_OK)
+        status = wm_fail(err, wm_arena_status(a), "no memory for the %llu files of a digest", (unsigned long long)total);
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    if (status != WM_OK)
+        return status;
+    *io_end_s = end_s;
+    *out = files;
+    *out_n = n;
+    *out_last_id = last_id;
+    return WM_OK;
+}
+
+enum wm_status wm_ledger_plan_digest(struct wm_ledger *l, const struct wm_ledger_digest_plan *p, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    WM_ASSERT(p->end_s > l->head.digest_start_s);
+    enum wm_status status =
+        ledger_prepare(l, "INSERT INTO digest_plan VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_i64(st, 1, p->end_s);
+    bind_u64(st, 2, p->last_file_id);
+    bind_u64(st, 3, p->n_files);
+    bind_text(st, 4, p->bucket);
+    bind_text(st, 5, p->key);
+    bind_text(st, 6, p->hash);
+    bind_text(st, 7, p->signature);
+    bind_text(st, 8, p->codec);
+    bind_i64(st, 9, p->level);
+    int rc = sqlite3_bind_blob64(st, 10, p->document.ptr, p->document.len, SQLITE_STATIC);
+    WM_ASSERT(rc == SQLITE_OK);
+    return ledger_run(l, st, err);
+}
+
+enum wm_status wm_ledger_digest_plan(struct wm_ledger *l, struct wm_arena *a, struct wm_ledger_digest_plan *out,
+                                     struct wm_err *err)
+{
+    struct wm_ledger_digest_plan p = {0};
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, "SELECT end_s, last_file_id, n_files, key, hash, signature, codec, level,"
+                                              " document, bucket FROM digest_plan", &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW) {
+        status = rc == SQLITE_DONE ? wm_fail(err, WM_E_NOT_FOUND, "no digest is planned") : ledger_fail(l, err);
+        goto out;
+    }
+    p.end_s = sqlite3_column_int64(st, 0);
+    p.last_file_id = (uint64_t)sqlite3_column_int64(st, 1);
+    p.n_files = (uint64_t)sqlite3_column_int64(st, 2);
+    p.level = sqlite3_column_int(st, 7);
+    p.document = wm_arena_copy(a, column_view(st, 8));
+    if (!column_copy(st, 3, p.key, sizeof p.key) || !column_copy(st, 4, p.hash, sizeof p.hash) ||
+        !column_copy(st, 5, p.signature, sizeof p.signature) || !column_copy(st, 6, p.codec, sizeof p.codec) ||
+        !column_copy(st, 9, p.bucket, sizeof p.bucket)) {
+        status = ledger_corrupt(l, err, "digest_plan");
+        goto out;
+    }
+    status = wm_arena_status(a);
+    if (status != WM_OK)
+        status = wm_fail(err, status, "no memory for a digest of %d bytes", sqlite3_column_bytes(st, 8));
+    else
+        *out = p;
+out:
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    return status;
+}
+
+enum wm_status wm_ledger_drop_digest_plan(struct wm_ledger *l, struct wm_err *err)
+{
+    return ledger_exec(l, "DELETE FROM digest_plan", err);
+}
+
+enum wm_status wm_ledger_sealed(struct wm_ledger *l, int64_t now_s, struct wm_err *err)
+{
+    struct wm_ledger_head h = l->head;
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, "SELECT end_s, n_files, bucket, key, hash, signature FROM digest_plan", &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        h.digest_start_s = sqlite3_column_int64(st, 0);
+        h.digested_files += (uint64_t)sqlite3_column_int64(st, 1);
+        h.sealed_digests++;
+        h.latest_digest_s = now_s;
+        h.has_previous = true;
+        if (!column_copy(st, 2, h.previous_bucket, sizeof h.previous_bucket) ||
+            !column_copy(st, 3, h.previous_key, sizeof h.previous_key) ||
+            !column_copy(st, 4, h.previous_hash, sizeof h.previous_hash) ||
+            !column_copy(st, 5, h.previous_signature, sizeof h.previous_signature))
+            status = ledger_corrupt(l, err, "digest_plan");
+    } else {
+        status = rc == SQLITE_DONE ? wm_fail(err, WM_E_NOT_FOUND, "no digest is planned") : ledger_fail(l, err);
+    }
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    if (status == WM_OK)
+        status = ledger_exec(l, "BEGIN IMMEDIATE", err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_exec(l, "DELETE FROM files WHERE id <= (SELECT last_file_id FROM digest_plan)", err);
+    if (status == WM_OK)
+        status = ledger_prepare(l, "UPDATE head SET digest_start_s = ?1, digested_files = ?2, sealed_digests = ?3,"
+                                   " latest_digest_s = ?4, previous_bucket = ?5, previous_key = ?6, previous_hash = ?7,"
+                                   " previous_signature = ?8", &st, err);
+    if (status == WM_OK) {
+        bind_i64(st, 1, h.digest_start_s);
+        bind_u64(st, 2, h.digested_files);
+        bind_u64(st, 3, h.sealed_digests);
+        bind_i64(st, 4, h.latest_digest_s);
+        bind_text(st, 5, h.previous_bucket);
+        bind_text(st, 6, h.previous_key);
+        bind_text(st, 7, h.previous_hash);
+        bind_text(st, 8, h.previous_signature);
+        status = ledger_run(l, st, err);
+    }
+    if (status == WM_OK)
+        status = ledger_exec(l, "DELETE FROM digest_plan", err);
+    status = ledger_end(l, status, err);
+    if (status == WM_OK)
+        l->head = h;
+    return status;
+}
