@@ -104,6 +104,35 @@ enum wm_status wm_frame_decode(const uint8_t *p, struct wm_entry *out, struct wm
 /** May this build read a checked frame? @return WM_E_UNSUPPORTED */
 enum wm_status wm_frame_known(const uint8_t *p) WM_MUST_CHECK;
 
+/* ---- names and headers of segments (journal_frame.c) ---- */
+
+/** A segment's header, taken apart. */
+struct wm_segment_header {
+    uint8_t id[JOURNAL_ID_BYTES];
+    uint32_t version;
+    uint32_t incompat;
+    uint32_t compat;
+    uint32_t salt;
+    uint64_t ordinal;
+    uint64_t bytes;
+    uint64_t synced_seq;
+    struct wm_wall_ns created;
+};
+
+/** Is it the name of a segment, in the one spelling that we write? */
+bool wm_segment_name(const char *name, uint64_t *out_ordinal);
+/**
+ * Check a header against the file it stands in and take it apart.
+ * @param len       bytes of the file that are in h, at most a header's
+ * @param ordinal   as in the file's name
+ * @param out       as far as it could be read, also on WM_E_UNSUPPORTED
+ * @param out_what  on WM_E_CORRUPT: what is wrong
+ * @return WM_OK; WM_E_CORRUPT; WM_E_UNSUPPORTED (a newer version, or a flag that must be known)
+ */
+enum wm_status wm_segment_header_decode(uint8_t h[SEGMENT_HEADER_BYTES], size_t len, uint64_t ordinal,
+                                        uint64_t file_bytes, struct wm_segment_header *out,
+                                        const char **out_what) WM_MUST_CHECK;
+
 /* ---- segments (journal_segment.c) ---- */
 
 /** A segment that has, or will have, entries. Fields not marked otherwise are under journal.mu. */
@@ -150,6 +179,16 @@ void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes);
 /** Bytes at offset, at least `need` unless the file ends before. @param out_len what is there, at least min(need, rest) */
 enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
                              struct wm_err *err) WM_MUST_CHECK;
+/** The whole frame at offset. @return WM_E_NOT_FOUND: there is none of this salt */
+enum wm_status wm_window_frame(struct wm_window *w, uint64_t offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                               struct wm_err *err) WM_MUST_CHECK;
+/**
+ * The first whole frame at or behind *offset, at any multiple of 8; moves *offset there.
+ * @param out_torn_end  may be NULL; raised to the end of what begins as a frame of this salt and is none
+ * @return WM_E_NOT_FOUND: none up to the end of the file
+ */
+enum wm_status wm_window_find(struct wm_window *w, uint64_t *offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                              uint64_t *out_torn_end, struct wm_err *err) WM_MUST_CHECK;
 
 /* ---- recovery (journal_recover.c) ---- */
 

@@ -42,18 +42,12 @@ struct recovery {
 static int note_name(void *arg, const char *name)
 {
     struct recovery *r = arg;
-    struct wm_view v = wm_view_of(name);
     uint64_t ordinal;
-    if (wm_view_eq_str(v, "spare"))
+    if (strcmp(name, "spare") == 0)
         r->spare = true;
-    if (wm_view_eq_str(v, "fill.tmp"))
+    if (strcmp(name, "fill.tmp") == 0)
         r->fill = true;
-    if (!wm_view_ends(v, ".journal"))
-        return 0;
-    v.len -= strlen(".journal");
-    /* the one spelling that we write: at least 10 digits, no further zeros in front */
-    if (v.len < 10 || (v.len > 10 && v.ptr[0] == '0') || wm_view_to_u64(v, UINT64_MAX - 1, &ordinal) != WM_OK ||
-        ordinal == 0)
+    if (!wm_segment_name(name, &ordinal))
         return 0;
     if (r->n_ordinals == r->cap_ordinals) {
         size_t cap = r->cap_ordinals ? r->cap_ordinals * 2 : 64;
@@ -112,29 +106,26 @@ static enum wm_status read_header(struct recovery *r, uint64_t ordinal, struct w
         return status;
     if (rc < 0)
         return wm_fail_errno(r->err, -rc, "cannot stat %s", path);
-    if (len < sizeof h || memcmp(h + SEG_MAGIC, SEGMENT_MAGIC, 8) != 0)
-        return damaged(r, ordinal, expected_or_first(r), "it has no header");
-    uint32_t crc = wm_get_le32(h + SEG_CRC), version = wm_get_le32(h + SEG_VERSION);
-    wm_put_le32(h + SEG_CRC, 0);
-    if (crc != wm_crc32(0, h, sizeof h))
-        return damaged(r, ordinal, expected_or_first(r), "its header is damaged");
-    if (version > SEGMENT_VERSION || wm_get_le32(h + SEG_INCOMPAT) != 0)
-        return wm_fail(r->err, WM_E_UNSUPPORTED, "%s was written by a newer version (format %u)", path, version);
-    if (wm_get_le64(h + SEG_ORDINAL) != ordinal)
-        return damaged(r, ordinal, expected_or_first(r), "it is another segment under this name");
-    if (r->have_id && memcmp(h + SEG_ID, j->id, JOURNAL_ID_BYTES) != 0)
-        return damaged(r, ordinal, expected_or_first(r), "it belongs to another journal");
-    if ((uint64_t)st.st_size != wm_get_le64(h + SEG_LEN) || wm_get_le32(h + SEG_HEADER_LEN) != SEGMENT_HEADER_BYTES)
-        return damaged(r, ordinal, expected_or_first(r), "its size is not what the header says");
+    struct wm_segment_header header;
+    const char *what;
+    status = wm_segment_header_decode(h, len, ordinal, (uint64_t)st.st_size, &header, &what);
+    if (status == WM_E_UNSUPPORTED)
+        return wm_fail(r->err, status, "%s was written by a newer version (format %u)", path, header.version);
+    if (status == WM_OK && r->have_id && memcmp(header.id, j->id, JOURNAL_ID_BYTES) != 0) {
+        status = WM_E_CORRUPT;
+        what = "it belongs to another journal";
+    }
+    if (status != WM_OK)
+        return damaged(r, ordinal, expected_or_first(r), what);
     struct wm_segment *seg = calloc(1, sizeof *seg);
     if (!seg)
         return wm_fail(r->err, WM_E_NOMEM, "no memory to open the journal");
     seg->fd = -1;
     seg->ordinal = ordinal;
-    seg->bytes = (uint64_t)st.st_size;
-    seg->salt = wm_get_le32(h + SEG_SALT);
-    seg->synced_seq = wm_get_le64(h + SEG_SYNCED);
-    memcpy(j->id, h + SEG_ID, JOURNAL_ID_BYTES);
+    seg->bytes = header.bytes;
+    seg->salt = header.salt;
+    seg->synced_seq = header.synced_seq;
+    memcpy(j->id, header.id, JOURNAL_ID_BYTES);
     r->have_id = true;
     *out = seg;
     return WM_OK;
@@ -158,24 +149,6 @@ static void window_close(struct recovery *r)
     r->window.fd = -1;
 }
 
-/* A whole frame at offset. @return WM_E_NOT_FOUND: there is none */
-static enum wm_status frame_at(struct recovery *r, const struct wm_segment *seg, uint64_t offset, const uint8_t **out_p,
-                               size_t *out_len)
-{
-    size_t need = FRAME_HEADER_BYTES, have;
-    for (;;) {
-        enum wm_status status = wm_window_get(&r->window, offset, need, out_p, &have, r->err);
-        if (status != WM_OK)
-            return status;
-        if (have < need)
-            return WM_E_NOT_FOUND;
-        enum frame_result found = wm_frame_check(*out_p, have, seg->bytes - offset, seg->salt, out_len);
-        if (found != FRAME_SHORT)
-            return found == FRAME_OK ? WM_OK : WM_E_NOT_FOUND;
-        need = *out_len;
-    }
-}
-
 /* ---- the walk ---- */
 
 /* @return WM_OK: at the end of this segment's valid frames */
@@ -186,7 +159,7 @@ static enum wm_status walk_segment(struct recovery *r, struct wm_segment *seg)
     for (;;) {
         const uint8_t *p;
         size_t len;
-        enum wm_status status = frame_at(r, seg, at, &p, &len);
+        enum wm_status status = wm_window_frame(&r->window, at, seg->salt, &p, &len, r->err);
         if (status == WM_E_NOT_FOUND)
             return WM_OK;
         if (status != WM_OK)
@@ -231,31 +204,23 @@ static enum wm_status scan_behind(struct recovery *r, const struct wm_segment *s
     if (status != WM_OK)
         return status;
     *out_claim = *out_valid_end = *out_salt_end = 0;
-    while (offset + FRAME_HEADER_BYTES <= seg->bytes) {
+    for (;;) {
         const uint8_t *p;
-        size_t have, len;
-        status = wm_window_get(&r->window, offset, FRAME_HEADER_BYTES, &p, &have, r->err);
-        if (status != WM_OK || have < FRAME_HEADER_BYTES)
+        size_t len;
+        status = wm_window_find(&r->window, &offset, seg->salt, &p, &len, out_salt_end, r->err);
+        if (status != WM_OK)
             break;
-        size_t i = 0;
-        while (i + 4 <= have && wm_get_le32(p + i) != seg->salt)
-            i += 8;
-        offset += i;
-        if (i + 4 > have || offset + FRAME_HEADER_BYTES > seg->bytes)
-            continue;
-        *out_salt_end = offset + FRAME_HEADER_BYTES;
-        status = frame_at(r, seg, offset, &p, &len);
-        if (status == WM_OK) {
-            uint64_t claim = wm_get_le64(p + FRAME_SYNCED);
-            if (claim > *out_claim)
-                *out_claim = claim;
-            *out_valid_end = *out_salt_end = offset + len;
-        } else if (status != WM_E_NOT_FOUND) {
-            break;
-        }
-        status = WM_OK;
+        uint64_t claim = wm_get_le64(p + FRAME_SYNCED);
+        if (claim > *out_claim)
+            *out_claim = claim;
+        if (offset + len > *out_valid_end) /* frames may stand in what others hold */
+            *out_valid_end = offset + len;
         offset += 8;
     }
+    if (*out_valid_end > *out_salt_end)
+        *out_salt_end = *out_valid_end;
+    if (status == WM_E_NOT_FOUND)
+        status = WM_OK;
     window_close(r);
     return status;
 }
