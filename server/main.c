@@ -218,6 +218,11 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     status = wm_signer_open(&wm_io_posix, &wm_clock_system, path, d->recorder->board, &d->signer, err);
     if (status != WM_OK)
         return status;
+    /* Made now rather than for the first digest: whoever asks for the public keys finds them from the start. */
+    char fingerprint[WM_FINGERPRINT_BYTES];
+    status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
+    if (status != WM_OK)
+        return status;
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);

@@ -7,6 +7,7 @@
 
 #include "server/protocol_int.h"
 #include "waymark/clock.h"
+#include "waymark/hash.h"
 
 #include "waymark/banned.h"
 
@@ -354,17 +355,6 @@ struct wm_json *protocol_parse_body(struct protocol_decoder *d, struct wm_view b
 
 /* ---- percent-escapes ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool protocol_percent_decode(struct wm_arena *a, struct wm_view text, bool plus_is_blank, struct wm_view *out)
 {
     if (wm_view_find(text, '%') == text.len && (!plus_is_blank || wm_view_find(text, '+') == text.len)) {
@@ -380,11 +370,8 @@ bool protocol_percent_decode(struct wm_arena *a, struct wm_view text, bool plus_
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            if (!wm_hex_decode(wm_view_sub(text, i + 1, i + 3), &c, 1)) /* cut short: not two digits */
                 return false;
-            c = (char)(high << 4 | low);
             i += 2;
         } else if (c == '+' && plus_is_blank) {
             c = ' ';

@@ -74,16 +74,26 @@ void wm_buf_done(struct wm_buf *b);  /* releases the memory; b may be initialise
 void wm_buf_clear(struct wm_buf *b); /* empty and WM_OK again, memory kept */
 void wm_buf_wipe(struct wm_buf *b);  /* as clear, with the bytes overwritten: for secrets */
 
-void wm_buf_add(struct wm_buf *b, const void *bytes, size_t len);
-void wm_buf_add_view(struct wm_buf *b, struct wm_view v);
-void wm_buf_add_str(struct wm_buf *b, const char *cstr);
-void wm_buf_add_char(struct wm_buf *b, char c);
-void wm_buf_add_u64(struct wm_buf *b, uint64_t n); /* decimal */
-void wm_buf_add_i64(struct wm_buf *b, int64_t n);  /* decimal */
-void wm_buf_addf(struct wm_buf *b, const char *fmt, ...) WM_PRINTF(2, 3);
 /** Room for n bytes at the end, uninitialised and not yet counted; NULL when it does not fit. Then wm_buf_grow(). */
 char *wm_buf_room(struct wm_buf *b, size_t n);
 void wm_buf_grow(struct wm_buf *b, size_t n);
+
+/* Inline, because records are built from thousands of short pieces a millisecond. */
+static inline void wm_buf_add(struct wm_buf *b, const void *bytes, size_t len)
+{
+    /* cap is at most max + 1, so what fits below it keeps to the ceiling and leaves the byte for wm_buf_cstr() */
+    char *room = b->status == WM_OK && len < b->cap - b->len ? b->data + b->len : wm_buf_room(b, len);
+    if (!room || len == 0)
+        return;
+    memcpy(room, bytes, len);
+    b->len += len;
+}
+static inline void wm_buf_add_view(struct wm_buf *b, struct wm_view v) { wm_buf_add(b, v.ptr, v.len); }
+static inline void wm_buf_add_str(struct wm_buf *b, const char *cstr) { wm_buf_add(b, cstr, strlen(cstr)); }
+static inline void wm_buf_add_char(struct wm_buf *b, char c) { wm_buf_add(b, &c, 1); }
+void wm_buf_add_u64(struct wm_buf *b, uint64_t n); /* decimal */
+void wm_buf_add_i64(struct wm_buf *b, int64_t n);  /* decimal */
+void wm_buf_addf(struct wm_buf *b, const char *fmt, ...) WM_PRINTF(2, 3);
 void wm_buf_truncate(struct wm_buf *b, size_t len); /* len <= b->len */
 
 enum wm_status wm_buf_status(const struct wm_buf *b) WM_MUST_CHECK;

@@ -243,30 +243,6 @@ void wm_buf_grow(struct wm_buf *b, size_t n)
     b->len += n;
 }
 
-void wm_buf_add(struct wm_buf *b, const void *bytes, size_t len)
-{
-    char *room = wm_buf_room(b, len);
-    if (!room || len == 0)
-        return;
-    memcpy(room, bytes, len);
-    b->len += len;
-}
-
-void wm_buf_add_view(struct wm_buf *b, struct wm_view v)
-{
-    wm_buf_add(b, v.ptr, v.len);
-}
-
-void wm_buf_add_str(struct wm_buf *b, const char *cstr)
-{
-    wm_buf_add(b, cstr, strlen(cstr));
-}
-
-void wm_buf_add_char(struct wm_buf *b, char c)
-{
-    wm_buf_add(b, &c, 1);
-}
-
 void wm_buf_add_u64(struct wm_buf *b, uint64_t n)
 {
     char digits[20];

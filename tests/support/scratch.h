@@ -2,37 +2,25 @@
 #ifndef WAYMARK_TESTS_SCRATCH_H
 #define WAYMARK_TESTS_SCRATCH_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "tests/support/folder.h"
 #include "waymark/buf.h"
 #include "waymark/io.h"
 
 struct scratch {
-    char dir[256];
+    char dir[FOLDER_BYTES];
 };
 
 static inline void scratch_make(struct scratch *s)
 {
-    const char *base = getenv("TMPDIR");
-    int n = snprintf(s->dir, sizeof s->dir, "%s/waymark-test-XXXXXX", base && base[0] ? base : "/tmp");
-    if (n < 0 || n >= (int)sizeof s->dir || !mkdtemp(s->dir))
-        abort();
+    folder_make(s->dir);
 }
 
-static inline int scratch_remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+static inline void scratch_remove(const struct scratch *s)
 {
-    (void)st;
-    (void)type;
-    (void)at;
-    return remove(path);
-}
-
-static inline void scratch_remove(struct scratch *s)
-{
-    (void)nftw(s->dir, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS); /* a leftover harms no test */
+    folder_remove(s->dir);
 }
 
 /* DIR/name in one of a few static buffers. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include <libdeflate.h>
 #include <zstd.h>
 
 #include "waymark/banned.h"

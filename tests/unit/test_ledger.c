@@ -1,0 +1,377 @@
+#include "delivery/ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sys/resource.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "tests/support/scratch.h"
+
+#include "waymark/banned.h"
+
+static const struct wm_ledger_identity who = {{"studio", 6}, {"111122223333", 12}, {"eu-central-1", 12}};
+
+static int setup(void **state)
+{
+    struct scratch *s = calloc(1, sizeof *s);
+    scratch_make(s);
+    *state = s;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    scratch_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static struct wm_ledger *open_ledger(const struct scratch *s)
+{
+    struct wm_ledger *l = NULL;
+    struct wm_err err = {0};
+    if (wm_ledger_open(scratch_path(s, "ledger"), &who, 40, 1000, &l, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    return l;
+}
+
+static struct wm_ledger *reopen(struct wm_ledger *l, const struct scratch *s)
+{
+    wm_ledger_close(l);
+    return open_ledger(s);
+}
+
+static struct wm_ledger_file_plan file_plan(const struct wm_ledger *l, uint64_t records, int64_t delivered_s)
+{
+    struct wm_ledger_file_plan p = {.records = records, .delivered_s = delivered_s, .level = -3};
+    p.first_seq = wm_ledger_head(l)->cursor_seq + 1;
+    p.last_seq = wm_ledger_head(l)->cursor_seq + records;
+    (void)snprintf(p.key, sizeof p.key, "file/%llu", (unsigned long long)p.first_seq);
+    (void)snprintf(p.hash, sizeof p.hash, "%064llu", (unsigned long long)p.last_seq);
+    wm_time_iso(wm_wall_from_seconds(delivered_s), p.newest);
+    wm_time_iso(wm_wall_from_seconds(delivered_s - 60), p.oldest);
+    (void)snprintf(p.codec, sizeof p.codec, "zstd");
+    return p;
+}
+
+static void deliver(struct wm_ledger *l, uint64_t records, int64_t delivered_s)
+{
+    struct wm_ledger_file_plan p = file_plan(l, records, delivered_s);
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), delivered_s + 1, NULL), WM_OK);
+}
+
+static struct wm_ledger_digest_plan digest_plan(int64_t end_s, uint64_t last_file_id, uint64_t n_files)
+{
+    struct wm_ledger_digest_plan p = {.end_s = end_s, .last_file_id = last_file_id, .n_files = n_files, .level = 6,
+                                      .document = WM_LIT("{\"a\":\"\0b\"}")};
+    (void)snprintf(p.bucket, sizeof p.bucket, "evidence");
+    (void)snprintf(p.key, sizeof p.key, "digest/%lld", (long long)end_s);
+    (void)snprintf(p.hash, sizeof p.hash, "%064d", 7);
+    (void)snprintf(p.signature, sizeof p.signature, "%0512d", 8);
+    (void)snprintf(p.codec, sizeof p.codec, "gzip");
+    return p;
+}
+
+static void ledger_begins_where_it_is_told_and_only_once(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    const struct wm_ledger_head *h = wm_ledger_head(l);
+    assert_int_equal(h->cursor_seq, 40);
+    assert_int_equal(h->started_s, 1000);
+    assert_int_equal(h->digest_start_s, 1000);
+    assert_int_equal(h->delivered_records, 0);
+    assert_false(h->has_previous);
+    assert_int_equal(wm_ledger_skip(l, 45, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_head(l)->cursor_seq, 45);
+    wm_ledger_close(l);
+}
+
+static void ledger_keeps_a_plan_until_it_is_delivered(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010), back;
+    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_head(l)->cursor_seq, 40);
+    assert_int_equal(wm_ledger_head(l)->planned_s, 1010);
+    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_OK);
+    assert_memory_equal(&back, &p, sizeof p);
+    /* one plan at a time, and the failure changes nothing */
+    struct wm_err err;
+    assert_int_not_equal(wm_ledger_plan_file(l, &p, &err), WM_OK);
+    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_OK);
+
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1012, NULL), WM_OK);
+    for (int i = 0; i < 2; i++) {
+        const struct wm_ledger_head *h = wm_ledger_head(l);
+        assert_int_equal(h->cursor_seq, 45);
+        assert_int_equal(h->delivered_records, 5);
+        assert_int_equal(h->delivered_files, 1);
+        assert_int_equal(h->latest_delivery_s, 1012);
+        assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_E_NOT_FOUND);
+        l = reopen(l, *state);
+    }
+    wm_ledger_close(l);
+}
+
+static void assert_files(struct wm_ledger *l, int64_t end_s, uint64_t max, int64_t expected_end_s, size_t expected_n,
+                         uint64_t expected_last_id)
+{
+    struct wm_arena a;
+    struct wm_digest_file *files = NULL;
+    size_t n = 99;
+    uint64_t last_id = 99;
+    wm_arena_init(&a, 1 << 20);
+    assert_int_equal(wm_ledger_files(l, &end_s, max, &a, &files, &n, &last_id, NULL), WM_OK);
+    assert_int_equal(end_s, expected_end_s);
+    assert_int_equal(n, expected_n);
+    assert_int_equal(last_id, expected_last_id);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(wm_view_eq_str(files[i].bucket, "evidence"));
+        assert_true(wm_view_starts(files[i].key, "file/"));
+        assert_int_equal(files[i].hash_hex.len, 64);
+        assert_int_equal(files[i].newest.len, 20);
+    }
+    wm_arena_done(&a);
+}
+
+static void ledger_seals_each_file_into_one_digest(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    assert_files(l, 2000, 10, 2000, 0, 0);
+    deliver(l, 1, 1010);
+    deliver(l, 2, 1020);
+    deliver(l, 3, 1020);
+    deliver(l, 4, 1030);
+    assert_files(l, 1020, 10, 1020, 3, 3);
+    assert_files(l, 1019, 10, 1019, 1, 1);
+
+    struct wm_ledger_digest_plan p = digest_plan(1020, 3, 3), back;
+    struct wm_arena a;
+    wm_arena_init(&a, 1 << 16);
+    assert_int_equal(wm_ledger_digest_plan(l, &a, &back, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_sealed(l, 1, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_plan_digest(l, &p, NULL), WM_OK);
+    deliver(l, 5, 1031); /* files go on while a digest is under way */
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_digest_plan(l, &a, &back, NULL), WM_OK);
+    assert_int_equal(back.end_s, 1020);
+    assert_int_equal(back.last_file_id, 3);
+    assert_int_equal(back.n_files, 3);
+    assert_int_equal(back.level, 6);
+    assert_string_equal(back.bucket, p.bucket);
+    assert_string_equal(back.key, p.key);
+    assert_string_equal(back.hash, p.hash);
+    assert_string_equal(back.signature, p.signature);
+    assert_string_equal(back.codec, p.codec);
+    assert_true(wm_view_eq(back.document, p.document));
+    wm_arena_done(&a);
+
+    assert_int_equal(wm_ledger_sealed(l, 1025, NULL), WM_OK);
+    for (int i = 0; i < 2; i++) {
+        const struct wm_ledger_head *h = wm_ledger_head(l);
+        assert_true(h->has_previous);
+        assert_string_equal(h->previous_bucket, "evidence");
+        assert_string_equal(h->previous_key, p.key);
+        assert_string_equal(h->previous_hash, p.hash);
+        assert_string_equal(h->previous_signature, p.signature);
+        assert_int_equal(h->digest_start_s, 1020);
+        assert_int_equal(h->latest_digest_s, 1025);
+        assert_int_equal(h->sealed_digests, 1);
+        assert_int_equal(h->digested_files, 3);
+        assert_int_equal(h->delivered_files, 5);
+        assert_files(l, 2000, 10, 2000, 2, 5);
+        l = reopen(l, *state);
+    }
+    p = digest_plan(1040, 5, 2);
+    assert_int_equal(wm_ledger_plan_digest(l, &p, NULL), WM_OK);
+    assert_int_equal(wm_ledger_drop_digest_plan(l, NULL), WM_OK);
+    assert_files(l, 2000, 10, 2000, 2, 5);
+    assert_int_equal(wm_ledger_plan_digest(l, &p, NULL), WM_OK);
+    assert_int_equal(wm_ledger_sealed(l, 1045, NULL), WM_OK);
+    assert_files(l, 2000, 10, 2000, 0, 0);
+    deliver(l, 1, 1050);
+    assert_files(l, 2000, 10, 2000, 1, 6); /* ids go on */
+    wm_ledger_close(l);
+}
+
+static void ledger_cuts_a_digest_that_would_be_too_large(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    deliver(l, 1, 1010);
+    deliver(l, 1, 1020);
+    deliver(l, 1, 1020);
+    deliver(l, 1, 1030);
+    assert_files(l, 2000, 4, 2000, 4, 4);
+    assert_files(l, 2000, 3, 1029, 3, 3);
+    assert_files(l, 2000, 2, 1019, 1, 1); /* not through the middle of a second */
+    assert_files(l, 2000, 1, 1019, 1, 1);
+    struct wm_ledger_digest_plan p = digest_plan(1019, 1, 1);
+    assert_int_equal(wm_ledger_plan_digest(l, &p, NULL), WM_OK);
+    assert_int_equal(wm_ledger_sealed(l, 1019, NULL), WM_OK);
+    assert_files(l, 2000, 1, 2000, 3, 4); /* an end must lie behind the start: rather too many than none */
+    wm_ledger_close(l);
+}
+
+static void ledger_needs_memory_for_a_digest(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_arena a;
+    struct wm_digest_file *files;
+    struct wm_err err;
+    size_t n;
+    uint64_t last_id;
+    int64_t end_s = 2000;
+    for (int i = 0; i < 20; i++)
+        deliver(l, 1, 1010 + i);
+    wm_arena_init(&a, 600);
+    assert_int_equal(wm_ledger_files(l, &end_s, 100, &a, &files, &n, &last_id, &err), WM_E_NOMEM);
+    struct wm_ledger_digest_plan p = digest_plan(1050, 20, 20), back;
+    char big[4096] = {0};
+    p.document = (struct wm_view){big, sizeof big};
+    assert_int_equal(wm_ledger_plan_digest(l, &p, &err), WM_OK);
+    assert_int_equal(wm_ledger_digest_plan(l, &a, &back, &err), WM_E_NOMEM);
+    wm_arena_done(&a);
+    wm_ledger_close(l);
+}
+
+static void ledger_refuses_what_is_not_its_own(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_ledger *l = open_ledger(s), *other = NULL;
+    struct wm_err err = {0};
+    wm_ledger_close(l);
+    static const struct wm_ledger_identity others[] = {
+        {{"studi0", 6}, {"111122223333", 12}, {"eu-central-1", 12}},
+        {{"studio", 6}, {"111122223334", 12}, {"eu-central-1", 12}},
+        {{"studio", 6}, {"111122223333", 12}, {"eu-central-2", 12}},
+    };
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &others[i], 0, 0, &other, &err), WM_E_INVALID);
+        assert_non_null(strstr(err.message, "belongs to trail studio"));
+    }
+    /* a newer version, another program's file, no SQLite file, a folder */
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &who, 0, 0, &other, &err), WM_E_UNSUPPORTED);
+    assert_int_equal(sqlite3_open(scratch_path(s, "foreign"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (a)", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(wm_ledger_open(scratch_path(s, "foreign"), &who, 0, 0, &other, &err), WM_E_INVALID);
+    assert_int_equal(sqlite3_open(scratch_path(s, "foreign2"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA application_id = 5", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(wm_ledger_open(scratch_path(s, "foreign2"), &who, 0, 0, &other, &err), WM_E_INVALID);
+    char text[4096];
+    memset(text, 'x', sizeof text);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "text"), (struct wm_view){text, sizeof text}, 0600, NULL), WM_OK);
+    assert_int_equal(wm_ledger_open(scratch_path(s, "text"), &who, 0, 0, &other, &err), WM_E_CORRUPT);
+    assert_int_not_equal(wm_ledger_open(scratch_path(s, "."), &who, 0, 0, &other, &err), WM_OK);
+    assert_int_not_equal(wm_ledger_open(scratch_path(s, "absent/ledger"), &who, 0, 0, &other, &err), WM_OK);
+    assert_null(other);
+}
+
+static void ledger_belongs_to_one_process(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_ledger *l = open_ledger(s);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct wm_ledger *other = NULL;
+        _exit(wm_ledger_open(scratch_path(s, "ledger"), &who, 0, 0, &other, NULL) == WM_E_EXISTS ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    deliver(l, 1, 1010);
+    wm_ledger_close(l);
+}
+
+/* The file may not grow: the step fails, nothing changes, and it works when there is space again. */
+static void ledger_step_fails_whole_when_the_disk_is_full(void **state)
+{
+    struct scratch *s = *state;
+    struct wm_ledger *l = open_ledger(s);
+    struct rlimit before, tight;
+    struct wm_err err = {0};
+    char big[300000];
+    memset(big, 'd', sizeof big);
+    deliver(l, 1, 1010);
+    struct wm_ledger_digest_plan p = digest_plan(1020, 1, 1);
+    p.document = (struct wm_view){big, sizeof big};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    tight = before;
+    tight.rlim_cur = 200000;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+    enum wm_status status = wm_ledger_plan_digest(l, &p, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(status == WM_E_FULL || status == WM_E_IO);
+    assert_true(err.retryable);
+    assert_non_null(strstr(err.message, "ledger"));
+    struct wm_arena a;
+    wm_arena_init(&a, 1 << 20);
+    assert_int_equal(wm_ledger_digest_plan(l, &a, &p, NULL), WM_E_NOT_FOUND);
+    p = digest_plan(1020, 1, 1);
+    p.document = (struct wm_view){big, sizeof big};
+    assert_int_equal(wm_ledger_plan_digest(l, &p, &err), WM_OK);
+    assert_int_equal(wm_ledger_sealed(l, 1021, &err), WM_OK);
+    wm_arena_done(&a);
+    l = reopen(l, s);
+    assert_int_equal(wm_ledger_head(l)->sealed_digests, 1);
+    wm_ledger_close(l);
+}
+
+/* Killed without a word after a step: the step is there. */
+static void ledger_survives_a_kill(void **state)
+{
+    struct scratch *s = *state;
+    wm_ledger_close(open_ledger(s));
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct wm_ledger *l = open_ledger(s);
+        for (int i = 0; i < 20; i++)
+            deliver(l, 2, 1010 + i);
+        struct wm_ledger_file_plan p = file_plan(l, 3, 1040);
+        if (wm_ledger_plan_file(l, &p, NULL) != WM_OK)
+            _exit(1);
+        (void)kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    struct wm_ledger *l = open_ledger(s);
+    struct wm_ledger_file_plan p;
+    assert_int_equal(wm_ledger_head(l)->cursor_seq, 80);
+    assert_int_equal(wm_ledger_head(l)->delivered_files, 20);
+    assert_int_equal(wm_ledger_file_plan(l, &p, NULL), WM_OK);
+    assert_int_equal(p.first_seq, 81);
+    wm_ledger_close(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ledger_begins_where_it_is_told_and_only_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_keeps_a_plan_until_it_is_delivered, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_seals_each_file_into_one_digest, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_cuts_a_digest_that_would_be_too_large, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_needs_memory_for_a_digest, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_refuses_what_is_not_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_belongs_to_one_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_step_fails_whole_when_the_disk_is_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_survives_a_kill, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
