@@ -99,7 +99,7 @@ def flip_a_byte_of_a_trail_file(store):
 
 def change_one_letter_of_a_record(store):
     key = listed_log(store)
-    content = store.content(key).replace(b"CreateChannel", b"DeleteChannel", 1)
+    content = store.content(key).replace(b'"us-east-1"', b'"us-east-2"', 1)
     assert content != store.content(key)
     store.write(key, pack(key, content))
     return [key]
