@@ -323,9 +323,10 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     struct wm_server *s = loop->server;
     bool ok = loop->highest_seq == 0 ||
               wm_recorder_commit(s->dispatcher.recorder, loop->highest_seq, NULL) == WM_OK; /* it logs the failure */
-    if (!ok)
+    if (ok)
+        loop->highest_seq = 0;
+    else /* and it stays: what else waits in this turn is not durable either */
         atomic_store(&s->failed, true);
-    loop->highest_seq = 0;
     for (struct exchange *x = first; x; x = x->next) {
         if (!ok && x->request.seq > 0)
             wm_dispatch_unavailable(&s->dispatcher, &x->request);
