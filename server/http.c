@@ -273,15 +273,15 @@ static enum MHD_Result http_reply(struct exchange *x)
 }
 
 /* Answer past the library, where it has no way to: in the middle of a request. The connection ends with it. */
-static void http_reply_raw(struct exchange *x, const char *status_line)
+static void http_reply_raw(struct exchange *x)
 {
     struct wm_request *r = &x->request;
     struct wm_buf text;
     wm_buf_init(&text, WM_MAX_ARENA_BYTES);
     wm_buf_addf(&text,
-                "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                 "x-amzn-RequestId: %s\r\n",
-                status_line, r->route.protocol->content_type, r->out.len, r->request_id);
+                r->status, MHD_get_reason_phrase_for((unsigned)r->status), r->route.protocol->content_type, r->out.len, r->request_id);
     if (r->error_code && r->route.protocol->error_header)
         wm_buf_addf(&text, "%s: %s\r\n", r->route.protocol->error_header, r->error_code);
     wm_buf_add_str(&text, "\r\n");
@@ -385,7 +385,7 @@ static enum MHD_Result http_body(struct exchange *x, const char *data, size_t *l
         wm_buf_add(&r->body, data, *len);
     } else if (x->body_bytes > limit * DRAIN_FACTOR) { /* chunked: its length was not known before */
         loop_refuse_now(loop, x, WM_REFUSE_BODY_TOO_LARGE);
-        http_reply_raw(x, "413 Request Entity Too Large");
+        http_reply_raw(x);
         return MHD_NO;
     } else {
         wm_buf_clear(&r->body);
@@ -453,7 +453,7 @@ static void connection_too_slow(struct connection *c)
     struct exchange *x = c->exchange;
     if (x && x->headers_taken && x->request.request_id[0] == '\0') {
         loop_refuse_now(c->loop, x, WM_REFUSE_TOO_SLOW);
-        http_reply_raw(x, "408 Request Timeout");
+        http_reply_raw(x);
         return;
     }
     static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";

@@ -351,12 +351,29 @@ static void a_request_that_was_too_slow_is_recorded_once_and_not_carried_out(voi
     text_is(record_of(w, 1), "errorCode", "RequestTimeoutException");
 }
 
+/* A status line that says one thing and a body that says another would be believed by somebody. */
+static void an_answer_in_the_middle_of_a_request_has_the_status_that_it_says(void **state)
+{
+    struct world *w = *state;
+    char text[2048];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"late\"}", "", text, sizeof text);
+    int fd = dial(w);
+    disk_set(false, true);
+    put(fd, text, len - 4);
+    const char *reply = answer(fd);
+    assert_int_equal(status_of(reply), 503);
+    assert_non_null(strstr(reply, "ServiceUnavailableException"));
+    close(fd);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_call_is_answered_and_recorded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_commit_fails_all_that_waited_for_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_request_that_was_too_slow_is_recorded_once_and_not_carried_out, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_in_the_middle_of_a_request_has_the_status_that_it_says, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
