@@ -92,7 +92,9 @@ struct http_loop {
     struct exchange *waiting;        /* dispatched in this turn, newest first */
     struct exchange *spare;
     uint64_t highest_seq;            /* of those waiting */
+    bool resumed;                    /* replies are to be sent: do not sleep first */
     bool draining;
+    bool closing;                    /* only what has been decided is still answered */
 };
 
 struct wm_server {
@@ -334,19 +336,20 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     }
 }
 
+/* The replies leave in the next turn, which comes at once. */
 static void loop_end_turn(struct http_loop *loop)
 {
-    while (loop->waiting) {
-        struct exchange *x = loop->waiting, *next;
-        loop->waiting = NULL;
-        loop_commit(loop, x);
-        for (; x; x = next) {
-            next = x->next;
-            x->next = NULL;
-            MHD_resume_connection(x->connection->mhd);
-        }
-        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+    struct exchange *x = loop->waiting, *next;
+    if (!x)
+        return;
+    loop->waiting = NULL;
+    loop_commit(loop, x);
+    for (; x; x = next) {
+        next = x->next;
+        x->next = NULL;
+        MHD_resume_connection(x->connection->mhd);
     }
+    loop->resumed = true;
 }
 
 /* Dispatch and commit at once, for the rare request that is answered before it is whole. */
@@ -406,6 +409,8 @@ static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const
     if (!x)
         return MHD_NO;
     WM_ASSERT(x->magic == EXCHANGE_MAGIC);
+    if (loop->closing && x->connection->phase != PHASE_WAITING)
+        return MHD_NO;
     if (!x->headers_taken)
         return http_begin(x, method);
     if (*upload_len)
@@ -505,6 +510,8 @@ static bool loop_is_busy(const struct http_loop *loop)
 static int loop_timeout_ms(struct http_loop *loop)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    if (loop->resumed)
+        return 0;
     if (MHD_get_timeout(loop->daemon, &ms) == MHD_YES && ms < SWEEP_MS)
         return (int)ms;
     return SWEEP_MS;
@@ -521,21 +528,28 @@ static void *loop_run(void *arg)
     }
     for (;;) {
         struct pollfd ready = {.fd = loop->epoll_fd, .events = POLLIN};
-        (void)poll(&ready, 1, loop_timeout_ms(loop)); /* whatever woke us: look */
-        (void)MHD_run(loop->daemon);
-        loop_end_turn(loop);
+        int timeout_ms = loop_timeout_ms(loop);
+        if (timeout_ms != 0)
+            (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
+        loop->resumed = false;
+        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
 
+        /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;
         if (now - swept >= SWEEP_MS * WM_NS_PER_MS || loop->draining) {
             loop_sweep(loop);
             swept = now;
         }
+        loop_end_turn(loop);
         if (!atomic_load(&s->stop))
             continue;
         if (!loop->draining) {
             (void)MHD_quiesce_daemon(loop->daemon); /* the socket is the server's, which closes it */
             loop->draining = true;
         } else if (!loop_is_busy(loop) || now >= atomic_load(&s->stop_deadline_ns)) {
+            loop->closing = true;
+            for (int runs = 0; runs < 2; runs++) /* what was carried out is answered: reply queued, reply sent */
+                (void)MHD_run(loop->daemon);
             return NULL;
         }
     }
@@ -545,8 +559,11 @@ static void loop_done(struct http_loop *loop)
 {
     if (loop->running)
         WM_PTOK(pthread_join(loop->thread, NULL));
-    if (loop->daemon)
+    if (loop->daemon) {
+        if (!loop->running)
+            (void)MHD_quiesce_daemon(loop->daemon); /* or stopping would close the socket, which is the server's */
         MHD_stop_daemon(loop->daemon); /* ends what is left through the callbacks */
+    }
     while (loop->spare) {
         struct exchange *x = loop->spare;
         loop->spare = x->next;

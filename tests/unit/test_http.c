@@ -366,6 +366,90 @@ static void an_answer_in_the_middle_of_a_request_has_the_status_that_it_says(voi
     close(fd);
 }
 
+/* Clients who ask again as soon as they are answered, so many that at every turn's end some have asked again already:
+ * they must hold up neither a stop nor the deadlines of others. */
+#define BUSY 48
+static const char busy_request[] = "GET /channels HTTP/1.1\r\nHost: x\r\n\r\n";
+
+struct busy {
+    struct pollfd fds[BUSY];
+    atomic_bool over;
+};
+
+static void *busy_run(void *arg)
+{
+    struct busy *b = arg;
+    char sink[4096];
+    while (!atomic_load(&b->over) && poll(b->fds, BUSY, 100) >= 0)
+        for (size_t i = 0; i < BUSY; i++)
+            if (b->fds[i].revents && (recv(b->fds[i].fd, sink, sizeof sink, 0) <= 0 ||
+                                      send(b->fds[i].fd, busy_request, sizeof busy_request - 1, MSG_NOSIGNAL) < 0))
+                b->fds[i].events = 0; /* closed */
+    return NULL;
+}
+
+static void wait_recorded(struct world *w, uint64_t n)
+{
+    for (int ms = 0; recorded(w) < n; ms += 5) {
+        assert_true(ms < PATIENCE_MS);
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+static void busy_clients_hold_nothing_up(void **state)
+{
+    struct world *w = *state;
+    static struct busy b;
+    pthread_t thread;
+    atomic_init(&b.over, false);
+    disk_slow(2);
+    for (size_t i = 0; i < BUSY; i++) {
+        b.fds[i] = (struct pollfd){.fd = dial(w), .events = POLLIN};
+        put(b.fds[i].fd, busy_request, sizeof busy_request - 1);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, busy_run, &b), 0);
+    wait_recorded(w, 1000);
+    int fd = dial(w);
+    put(fd, "POS", 3);
+    int64_t began = wm_clock_mono(&wm_clock_system).ns;
+    assert_int_equal(status_of(answer(fd)), 408);
+    close(fd);
+    wm_server_stop(w->server, 500);
+    w->server = NULL;
+    assert_true(wm_clock_mono(&wm_clock_system).ns - began < 6 * WM_NS_PER_S);
+    atomic_store(&b.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (size_t i = 0; i < BUSY; i++)
+        close(b.fds[i].fd);
+}
+
+static void *stop_run(void *server)
+{
+    wm_server_stop(server, 0);
+    return NULL;
+}
+
+/* However short the stop: what is in the journal as done is answered. */
+static void a_stop_answers_the_call_that_waits_for_its_commit(void **state)
+{
+    struct world *w = *state;
+    char text[2048];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"last\"}", "", text, sizeof text);
+    pthread_t thread;
+    int fd = dial(w);
+    disk_set(true, false);
+    put(fd, text, len);
+    disk_wait_held();
+    assert_int_equal(pthread_create(&thread, NULL, stop_run, w->server), 0);
+    w->server = NULL;
+    (void)poll(NULL, 0, 20);
+    disk_set(false, false);
+    assert_int_equal(status_of(answer(fd)), 200);
+    close(fd);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(recorded(w), 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -375,6 +459,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_answer_in_the_middle_of_a_request_has_the_status_that_it_says, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(busy_clients_hold_nothing_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_answers_the_call_that_waits_for_its_commit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
