@@ -76,6 +76,7 @@ struct exchange {
     struct wm_request request;
     struct connection *connection;
     bool headers_taken;
+    struct wm_buf forwarded;         /* X-Forwarded-For, all lines of it */
     uint64_t body_bytes;             /* received, also those not kept */
     struct exchange *next;           /* on loop->waiting or loop->spare */
 };
@@ -131,6 +132,7 @@ static struct exchange *exchange_take(struct http_loop *loop)
         return NULL;
     x->magic = EXCHANGE_MAGIC;
     wm_request_init(&x->request, (size_t)loop->server->o.max_body_bytes);
+    wm_buf_init(&x->forwarded, (size_t)loop->server->o.connection_memory_bytes);
     return x;
 }
 
@@ -139,6 +141,7 @@ static void exchange_give_back(struct http_loop *loop, struct exchange *x)
     wm_request_clear(&x->request);
     x->connection = NULL;
     x->headers_taken = false;
+    wm_buf_clear(&x->forwarded);
     x->body_bytes = 0;
     x->next = loop->spare;
     loop->spare = x;
@@ -238,14 +241,31 @@ static enum MHD_Result http_take_header(void *cls, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
+/* X-Forwarded-For as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
+ * client's. Apart from the other headers, so that no number of them can push it out. */
+static enum MHD_Result http_take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                           const char *value, size_t value_len)
+{
+    struct exchange *x = cls;
+    (void)kind;
+    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for")) {
+        if (x->forwarded.len)
+            wm_buf_add_char(&x->forwarded, ',');
+        wm_buf_add(&x->forwarded, value, value_len);
+    }
+    return MHD_YES;
+}
+
 static void exchange_take_headers(struct exchange *x, const char *method)
 {
     const struct wm_server *s = x->connection->loop->server;
     struct wm_request *r = &x->request;
     r->method = wm_arena_copy(&r->arena, wm_view_of(method));
     (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_header, r);
-    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), wm_request_header(r, "x-forwarded-for"), s->trusted,
-                                s->n_trusted);
+    if (s->n_trusted)
+        (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_forwarded, x);
+    struct wm_view forwarded = wm_buf_status(&x->forwarded) == WM_OK ? wm_buf_view(&x->forwarded) : WM_EMPTY;
+    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted);
     x->headers_taken = true;
 }
 
@@ -294,12 +314,29 @@ static void http_reply_raw(struct exchange *x)
     wm_buf_done(&text);
 }
 
+/* A field of a log line that a caller wrote: cut, and nothing in it that ends a field or steers a terminal. */
+struct log_field {
+    char text[130];
+};
+
+static const char *log_field(struct wm_view v, struct log_field *out)
+{
+    size_t n = 0;
+    for (; n < v.len && n < sizeof out->text - 1; n++) {
+        char c = v.ptr[n];
+        out->text[n] = c > ' ' && c < 0x7f && c != '"' && c != '=' ? c : '?';
+    }
+    out->text[n] = '\0';
+    return out->text;
+}
+
 static void log_call(const struct wm_request *r)
 {
+    struct log_field by;
     if (!wm_log_enabled(WM_EV_CALL))
         return;
-    wm_log(WM_EV_CALL, "operation=%.*s by=%.*s from=%.*s status=%d%s%s request=%s seq=%llu", WM_ARG(r->event_name),
-           WM_ARG(r->principal.len ? r->principal : WM_LIT("unknown")), WM_ARG(r->source_ip), r->status,
+    wm_log(WM_EV_CALL, "operation=%.*s by=%s from=%.*s status=%d%s%s request=%s seq=%llu", WM_ARG(r->event_name),
+           log_field(r->principal.len ? r->principal : WM_LIT("unknown"), &by), WM_ARG(r->source_ip), r->status,
            r->error_code ? " error=" : "", r->error_code ? r->error_code : "", r->request_id,
            (unsigned long long)r->seq);
 }
@@ -438,12 +475,13 @@ static void http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls
 {
     struct http_loop *loop = loop_of(cls);
     struct exchange *x = *con_cls;
+    struct log_field path;
     (void)mhd;
     if (!x)
         return;
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->connection->phase == PHASE_RECEIVING &&
         x->request.request_id[0] == '\0')
-        wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%.*s", x->connection->peer, WM_ARG(x->request.path));
+        wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%s", x->connection->peer, log_field(x->request.path, &path));
     x->connection->exchange = NULL;
     connection_phase(x->connection, PHASE_IDLE);
     exchange_give_back(loop, x);
@@ -568,6 +606,7 @@ static void loop_done(struct http_loop *loop)
         struct exchange *x = loop->spare;
         loop->spare = x->next;
         wm_request_done(&x->request);
+        wm_buf_done(&x->forwarded);
         free(x);
     }
     wm_sigv4_cache_free(loop->cache);

@@ -450,6 +450,72 @@ static void a_stop_answers_the_call_that_waits_for_its_commit(void **state)
     assert_int_equal(recorded(w), 1);
 }
 
+/* Some proxies add a header line of their own behind the client's instead of adding to it (HAProxy's forwardfor). */
+static void the_last_forwarded_for_line_is_the_proxys(void **state)
+{
+    struct world *w = *state;
+    static const char spoofed[] = "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.9\r\n";
+    assert_int_equal(call(w, "GET", "/channels", "", spoofed), 200);
+    text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
+}
+
+/* However many headers the client puts before it. */
+static void a_forwarded_for_line_behind_many_headers_counts(void **state)
+{
+    struct world *w = *state;
+    char more[4096];
+    size_t len = 0;
+    for (int i = 0; i < 100; i++)
+        len += (size_t)snprintf(more + len, sizeof more - len, "X-%d: y\r\n", i);
+    (void)snprintf(more + len, sizeof more - len, "X-Forwarded-For: 203.0.113.9\r\n");
+    assert_int_equal(call(w, "GET", "/channels", "", more), 200);
+    text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
+}
+
+/* One line of the log for one event, and none of its fields written by a caller whom nobody knows. */
+static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
+{
+    struct world *w = *state;
+    static const char forged[] =
+        "GET /channels?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260301T000000Z&X-Amz-Expires=60"
+        "&X-Amz-SignedHeaders=host&X-Amz-Signature=0000000000000000000000000000000000000000000000000000000000000000"
+        "&X-Amz-Credential=AKIA%20from=192.0.2.1%20status=200%0Aa%C2%9Bb/20260301/us-east-1/mediapackage/aws4_request"
+        " HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char abandoned[] = "POST /x%20\"y\tstatus=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    int before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    wm_log_set_level(WM_LOG_INFO);
+    int fd = dial(w);
+    put(fd, forged, sizeof forged - 1);
+    int status = status_of(answer(fd));
+    close(fd);
+    fd = dial(w);
+    put(fd, abandoned, sizeof abandoned - 1);
+    (void)poll(NULL, 0, 20);
+    close(fd);
+    wm_server_stop(w->server, 1000);
+    w->server = NULL;
+    wm_log_set_level(WM_LOG_NOTICE);
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    assert_int_equal(status, 403);
+    char line[4096];
+    bool seen = false;
+    rewind(log);
+    while (fgets(line, sizeof line, log)) {
+        seen = seen || strstr(line, "by=AKIA");
+        assert_null(strstr(line, "from=192.0.2.1"));
+        assert_null(strstr(line, "status=200"));
+        assert_null(strstr(line, "\xc2\x9b"));
+        assert_null(strstr(line, "\"y"));
+    }
+    fclose(log);
+    assert_true(seen);
+    text_is(wm_json_get(record_of(w, 1), "userIdentity"), "accessKeyId", "AKIA from=192.0.2.1 status=200\na\xc2\x9b" "b");
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -461,6 +527,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(busy_clients_hold_nothing_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stop_answers_the_call_that_waits_for_its_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_forwarded_for_line_is_the_proxys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
