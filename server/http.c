@@ -726,7 +726,7 @@ const char *wm_server_address(const struct wm_server *s)
 
 bool wm_server_failed(struct wm_server *s)
 {
-    return atomic_load(&s->failed);
+    return atomic_load(&s->failed) || wm_journal_failed(s->o.recorder->journal, NULL); /* also without a call to notice it */
 }
 
 void wm_server_stop(struct wm_server *s, int64_t deadline_ms)

@@ -65,6 +65,14 @@ static int held_fdatasync(void *ctx, int fd)
     return fail ? -EIO : wm_io_posix.fdatasync(ctx, fd);
 }
 
+static atomic_bool no_names; /* the preparer cannot sync the folder */
+
+static int held_sync_dir(void *ctx, const char *path)
+{
+    return atomic_load(&no_names) && strcmp(wm_thread_name(), "journal-prep") == 0 ? -EIO
+                                                                                   : wm_io_posix.sync_dir(ctx, path);
+}
+
 static void disk_set(bool hold, bool fail)
 {
     pthread_mutex_lock(&disk.mu);
@@ -136,6 +144,7 @@ static int set_up(void **state)
     disk_slow(0);
     test_io = wm_io_posix;
     test_io.fdatasync = held_fdatasync;
+    test_io.sync_dir = held_sync_dir;
     char path[FOLDER_BYTES + 20], line[300];
     snprintf(path, sizeof path, "%s/credentials", w->dir);
     const struct wm_recorder_options r = {w->dir, &test_io, &wm_clock_system, 1 << 20, 0};
@@ -158,11 +167,18 @@ static int set_up(void **state)
     return w->cache ? 0 : -1;
 }
 
+static int set_up_without_names(void **state)
+{
+    atomic_store(&no_names, true);
+    return set_up(state);
+}
+
 static int tear_down(void **state)
 {
     struct world *w = *state;
     disk_set(false, false);
     disk_slow(0);
+    atomic_store(&no_names, false);
     wm_server_stop(w->server, 1000);
     wm_journal_reader_close(w->reader);
     wm_recorder_close(w->recorder);
@@ -516,6 +532,17 @@ static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
     text_is(wm_json_get(record_of(w, 1), "userIdentity"), "accessKeyId", "AKIA from=192.0.2.1 status=200\na\xc2\x9b" "b");
 }
 
+/* Only a restart helps, so whoever asks is told, although no call has met the failure yet. */
+static void a_failure_that_no_call_meets_is_seen(void **state)
+{
+    struct world *w = *state;
+    for (int ms = 0; !wm_server_failed(w->server); ms += 5) {
+        assert_true(ms < PATIENCE_MS);
+        (void)poll(NULL, 0, 5);
+    }
+    assert_int_equal(call(w, "GET", "/channels", "", ""), 503);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -530,6 +557,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_last_forwarded_for_line_is_the_proxys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_that_no_call_meets_is_seen, set_up_without_names, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
