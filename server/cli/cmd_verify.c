@@ -225,7 +225,8 @@ static int verify_run(const struct verify_arguments *a)
         goto out;
 
     const struct wm_verify_options o = {
-        .store = store, .prefix = prefix, .keys = keys, .finding = print_finding, .note = print_note};
+        .store = store, .prefix = prefix, .keys = keys, .clock = &wm_clock_system, .finding = print_finding,
+        .note = print_note};
     status = wm_verify(&o, &r, &err);
     if (status != WM_OK)
         goto out;

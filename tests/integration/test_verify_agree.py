@@ -338,6 +338,21 @@ def file_older_than_the_chain(t):
 
 
 @case()
+def file_of_a_time_to_come(t):
+    """It would wait for its digest for ever."""
+    return [t.put_file(calendar.timegm((2199, 1, 1, 0, 0, 0)), "invented")["s3Object"]]
+
+
+@case(rc=0)
+def file_of_a_trail_whose_clock_was_ahead(t):
+    t.end = calendar.timegm((2199, 1, 1, 0, 0, 0))
+    t.previous = None
+    t.seal()
+    t.put_file(t.end + 3600, "ahead")
+    return []
+
+
+@case()
 def file_with_an_odd_name(t):
     key = t.file_key(t.end + 7200, "x").replace("_x", "-x")
     t.bucket.put(key, pack(key, b"{}"))
@@ -715,10 +730,32 @@ def file_listed_twice_in_one_digest(t):
     return [t.files[3][0]]
 
 
+@case(rc=0, digests=3)
+def file_in_another_bucket_is_noted(t):
+    """As after a change of the trail's bucket."""
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"))
+    t.bucket.remove(t.files[3][1])
+    return []
+
+
 @case(digests=3)
-def file_in_another_bucket(t):
+def file_where_a_digest_names_another_bucket(t):
     t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"))
     return [t.files[3][1]]
+
+
+@case(digests=3)
+def file_in_another_bucket_by_a_digest_that_proves_nothing(t):
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"), signed_by=OTHER)
+    t.bucket.remove(t.files[3][1])
+    return [t.digests[3], t.files[3][1]]
+
+
+@case(rc=0, digests=3)
+def file_under_another_prefix_is_noted(t):
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Object="before/" + d["logFiles"][1]["s3Object"]))
+    t.bucket.remove(t.files[3][1][len("before/"):])
+    return []
 
 
 @case(digests=3)
