@@ -838,6 +838,7 @@ def a_stopped_trail_holds_nothing_open(t):
     stopped = Trail(t.bucket, t.key, t.suffix[6:], trail="stopped")
     stopped.end = FIRST_END - PERIOD
     stopped.seal(n_files=0)
+    stopped.seal(n_files=0)  # a first digest alone tells nothing of a trail's pace
     return [t.put_file(FIRST_END + 1800, "invented")["s3Object"]]
 
 
