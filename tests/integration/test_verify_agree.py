@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,14 @@ def file_with_empty_first_member(t):
 
 
 @case()
+def file_of_many_beginnings(t):
+    """Each of them costs the script a look at what stands before it, if it is no member anyway."""
+    k = t.files[1][0]
+    t.bucket.set_raw(k, bytes.fromhex("1f8b08") * 300000)
+    return [k]
+
+
+@case()
 def file_with_skippable_frame(t):
     k = t.files[1][1]
     t.bucket.set_raw(k, bytes.fromhex("502a4d1804000000") + b"hide" + t.bucket.raw(k))
@@ -377,6 +386,22 @@ def foreign_objects_are_ignored(t):
 def digest_with_an_odd_name(t):
     key = t.digests[3].replace("_2026", "-2026")
     t.bucket.put(key, t.bucket.raw(t.digests[3]))
+    return [key]
+
+
+@case()
+def digest_with_a_time_that_is_none(t):
+    key = t.digests[3].replace("20260301T140000Z", "20260230T140000Z")
+    odd = t.digests[3].replace("20260301T140000Z", "20269999T999999Z").replace(TRAIL, "other")
+    for k in (key, odd):
+        t.bucket.put(k, t.bucket.raw(t.digests[3]))
+    return [key, odd]
+
+
+@case()
+def file_with_a_time_that_is_none(t):
+    key = t.file_key(t.end + 10, "invented").replace("T1600Z", "T1660Z")
+    t.bucket.put(key, b"x")
     return [key]
 
 
@@ -456,6 +481,15 @@ def digest_without_list(t):
     k = t.digests[3]
     document = json.loads(t.bucket.content(k))
     del document["logFiles"]
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k] + t.files[3]
+
+
+@case()
+def digest_with_a_file_without_a_name(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    document["logFiles"].insert(0, dict(document["logFiles"][0], s3Object=""))
     t.bucket.set_content(k, json.dumps(document).encode())
     return [k] + t.files[3]
 
@@ -600,6 +634,30 @@ def algorithm_removed(t):
 def algorithm_changed(t):
     m = t.bucket.metadata(t.digests[5])
     m["x-amz-meta-signature-algorithm"] = "none"
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def signature_with_the_algorithm_on_its_next_line(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] += "\n" + m.pop("x-amz-meta-signature-algorithm")
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def signature_with_a_blank(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] = " " + m["x-amz-meta-signature"]
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def signature_that_is_no_text(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] = [m["x-amz-meta-signature"]]
     t.bucket.set_metadata(t.digests[5], m)
     return [t.digests[5]]
 
@@ -872,9 +930,13 @@ def keys_that_try_to_run_commands(t):
 
 @case()
 def keys_with_control_characters(t):
-    key = "%s/CloudTrail/us-east-1/2026/03/01/a\x1b[2Jb" % t.root
-    t.bucket.put(key, b"x")
-    return [key.replace("\x1b", "?")]
+    keys = ["%s/CloudTrail/us-east-1/2026/03/01/a%sb" % (t.root, odd) for odd in ("\x1b[2J", "\u009b2J", "\u0085")]
+    keys.append(t.digests[3].replace(TRAIL, "a\tb\tc"))  # tabs part what the script sorts
+    keys.append("%s/CloudTrail/x\n%s" % (t.root, t.files[3][0]))  # two lines of a listing, one of them a lie
+    for key in keys:
+        t.bucket.put(key, b"x")
+    t.bucket.remove(t.files[3][0])
+    return [re.sub("[\x00-\x1f\x80-\x9f]", "?", key) for key in keys] + [t.files[3][0]]
 
 
 @case()
@@ -1027,6 +1089,33 @@ def check_vector(folder, tools):
     return ok & check("vector, file changed", tools, [bucket.folder, "--public-keys", keys_file], 1, [log_key])
 
 
+def check_while_it_grows(folder, tools, key, keys_file):
+    """A period is sealed while the script reads the names, in the worst order that a file system may give them in."""
+    trail = Trail(Bucket(os.path.join(folder, "bucket")), key, "gz")
+    trail.seal()
+    grown = os.path.join(folder, "grown")
+    shutil.copytree(trail.bucket.folder, grown)
+    trail.bucket = Bucket(grown)
+    trail.seal()
+    shim = os.path.join(folder, "bin", "find")
+    os.mkdir(os.path.dirname(shim))
+    with open(shim, "w") as f:
+        f.write("""#!/bin/sh
+real=%s
+"$real" "$@" | grep -zv CloudTrail-Digest
+cp -r '%s/.' '%s'
+"$real" "$@" | grep -z CloudTrail-Digest
+exit 0
+""" % (shutil.which("find"), grown, os.path.join(folder, "bucket")))
+    os.chmod(shim, 0o755)
+    rc, lines, errors = verify([tools[1][0], os.path.join(folder, "bucket"), "--public-keys", keys_file],
+                               {"PATH": os.path.dirname(shim) + ":" + os.environ["PATH"]})
+    if rc == 0 and any("digests 2, valid 2; files 4, valid 4" in line for line in lines):
+        return True
+    print("not ok: while it grows: %d\n%s%s" % (rc, "\n".join(lines), errors))
+    return False
+
+
 def main():
     global OTHER, HERE
     tools = ((os.path.abspath(sys.argv[1]), ["verify"]), (os.path.abspath(sys.argv[2]), []))
@@ -1067,6 +1156,7 @@ def main():
                 ok, n = check_arguments(os.path.join(tmp, "arguments"), tools, bases[6].bucket.folder, keys_file)
                 good, total = good + (n if ok else 0), total + n
                 good, total = good + check_vector(os.path.join(tmp, "vector"), tools), total + 1
+                good, total = good + check_while_it_grows(os.path.join(tmp, "grows"), tools, key, keys_file), total + 1
     print("%d of %d cases agree" % (good, total))
     return 0 if good == total else 1
 
