@@ -138,9 +138,13 @@ def test_the_demo_into_a_folder(start_demo):
     assert "validate-logs` cannot read" in again.text(), "the change of codec is said"
     assert again.interrupt() == 0, again.text()
 
-    # On to MinIO, with the codec of last time: a chain of its own, which knows nothing of the folder's.
+    third = start_demo("--listen", "127.0.0.1:0")
+    assert re.search(r"trail-started +trail=demo .* codec=gzip ", third.text()), "the codec of last time"
+    assert third.interrupt() == 0, third.text()
+
+    # On to MinIO: a trail of its own, with all records until here and a chain that knows nothing of the folder.
     other = start_demo("--minio", "--listen", "127.0.0.1:0")
-    assert re.search(r"trail-started +trail=demo-minio .* codec=gzip cursor=0 ", other.text())
+    assert re.search(r"trail-started +trail=demo-minio .* codec=zstd cursor=0 ", other.text())
     wait_for(lambda: "trail-delivered" in other.text(), "the records until here, in the bucket")
     said = run_shown(other, shown_commands(other.text())[2])
     assert "result: good" in said and "note:" not in said
