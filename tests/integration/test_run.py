@@ -146,6 +146,7 @@ def test_the_demo_into_a_folder(start_demo):
     other = start_demo("--minio", "--listen", "127.0.0.1:0")
     assert re.search(r"trail-started +trail=demo-minio .* codec=zstd cursor=0 ", other.text())
     wait_for(lambda: "trail-delivered" in other.text(), "the records until here, in the bucket")
+    wait_for(lambda: "trail-sealed" in other.text(), "the chain's first digest")
     said = run_shown(other, shown_commands(other.text())[2])
     assert "result: good" in said and "note:" not in said
     assert other.interrupt() == 0, other.text()
