@@ -64,6 +64,10 @@ def free_port():
         return s.getsockname()[1]
 
 
+def port_of(endpoint):
+    return int(endpoint.rpartition(":")[2])
+
+
 def clean_environment(**more):
     """The caller's environment without what steers the clients and the daemon."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "WAYMARK_", "BOTO_", "MINIO_"))}

@@ -55,7 +55,7 @@ class Client:
                 raise
             self.ids.append(request_id_of(reply))
             return True
-        except (botocore.exceptions.HTTPClientError, ConnectionError):
+        except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError, ConnectionError):
             self.cut_off += 1
             if channel and after != "same":
                 self.doubtful.setdefault(channel, set()).add(after)
