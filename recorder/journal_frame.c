@@ -252,7 +252,22 @@ void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes)
 {
     w->fd = fd;
     w->file_bytes = file_bytes;
+    w->tail = NULL;
     w->len = 0;
+}
+
+void wm_window_show(struct wm_window *w, const struct wm_tail *t, uint64_t ordinal, uint32_t salt)
+{
+    w->tail = t->ordinal == ordinal && t->salt == salt && t->offset + t->len <= w->file_bytes ? t : NULL;
+}
+
+static void show_tail(struct wm_window *w)
+{
+    const struct wm_tail *t = w->tail;
+    uint64_t from = t->offset > w->offset ? t->offset : w->offset;
+    uint64_t to = t->offset + t->len < w->offset + w->len ? t->offset + t->len : w->offset + w->len;
+    if (from < to)
+        memcpy(w->data + (from - w->offset), t->data + TAIL_HEADER_BYTES + (from - t->offset), (size_t)(to - from));
 }
 
 enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
@@ -279,6 +294,8 @@ enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, 
             w->len = 0;
             return status;
         }
+        if (w->tail)
+            show_tail(w);
     }
     *out = w->len ? w->data + (offset - w->offset) : NULL;
     *out_len = w->len ? w->len - (size_t)(offset - w->offset) : 0;

@@ -37,6 +37,7 @@ struct inspection {
     struct wm_journal_summary sum;
     struct wm_err *err;
     struct wm_window window;
+    struct wm_tail tail;
     struct part *parts;
     size_t n;
     size_t cap;
@@ -123,6 +124,7 @@ static enum wm_status window_open(struct inspection *in, const struct part *p)
     if (fd < 0)
         return wm_fail_errno(in->err, -fd, "cannot open %s", path);
     wm_window_set(&in->window, fd, p->file_bytes);
+    wm_window_show(&in->window, &in->tail, p->ordinal, p->header.salt);
     return WM_OK;
 }
 
@@ -202,7 +204,7 @@ static enum wm_status look_at_folder(struct inspection *in)
     }
     find_foreign(in);
     in->sum.segments = in->n;
-    return WM_OK;
+    return wm_tail_load(io, in->o->dir, &in->tail, in->err);
 }
 
 /* ---- the walk ---- */
@@ -499,6 +501,7 @@ enum wm_status wm_journal_inspect(const struct wm_journal_inspection *o, struct 
         status = walk(in);
     window_close(in);
     wm_window_done(&in->window);
+    wm_tail_done(&in->tail);
     free(in->parts);
     if (status == WM_OK)
         *out = in->sum;

@@ -73,6 +73,23 @@ enum frame_kind {
     FRAME_FIRST_OPTIONAL = 128, /* kinds from here on are skipped by a reader that does not know them */
 };
 
+#define TAIL_MAGIC "WMTAIL\r\n"
+#define TAIL_VERSION 1u
+
+enum tail_field {
+    TAIL_MAGIC_AT = 0,     /* 8 bytes */
+    TAIL_VERSION_AT = 8,   /* u32 */
+    TAIL_CRC = 12,         /* u32: CRC-32 of the file with this field 0 */
+    TAIL_SALT = 16,        /* u32: the segment's */
+    TAIL_ZERO = 20,        /* u32: zero */
+    TAIL_ORDINAL = 24,     /* u64: the segment's */
+    TAIL_OFFSET = 32,      /* u64: in the segment */
+    TAIL_LEN = 40,         /* u64 */
+    TAIL_ID = 48,          /* 16 bytes: which journal */
+    TAIL_HEADER_BYTES = 64,
+};
+static_assert(TAIL_ID + JOURNAL_ID_BYTES == TAIL_HEADER_BYTES, "tail header");
+
 #define JOURNAL_MAX_ROUTE_BYTES 255u
 #define JOURNAL_MAX_KIND_BYTES 255u
 #define JOURNAL_MAX_ID_BYTES 1024u
@@ -163,10 +180,20 @@ void *wm_preparer_run(void *journal);
 
 #define WINDOW_BYTES (256u * 1024u)
 
+/** A copy of the last batch, kept while recovery writes that batch once more in its place (journal_tail.c). */
+struct wm_tail {
+    uint64_t ordinal; /* of the segment; 0: there is no copy */
+    uint64_t offset;  /* in it */
+    uint32_t salt;
+    size_t len;
+    uint8_t *data;    /* of the whole file; the copy stands behind its header */
+};
+
 struct wm_window {
     const struct wm_io *io;
     int fd;
     uint64_t file_bytes; /* nothing is read beyond */
+    const struct wm_tail *tail; /* seen in place of what the file holds there; NULL: none */
     uint8_t *data;
     size_t cap;
     uint64_t offset; /* of data[0] in the file */
@@ -176,6 +203,8 @@ struct wm_window {
 void wm_window_init(struct wm_window *w, const struct wm_io *io);
 void wm_window_done(struct wm_window *w); /* does not close fd */
 void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes);
+/** Behind wm_window_set(): let the copy be seen if it is of this segment. */
+void wm_window_show(struct wm_window *w, const struct wm_tail *t, uint64_t ordinal, uint32_t salt);
 /** Bytes at offset, at least `need` unless the file ends before. @param out_len what is there, at least min(need, rest) */
 enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
                              struct wm_err *err) WM_MUST_CHECK;
@@ -189,6 +218,16 @@ enum wm_status wm_window_frame(struct wm_window *w, uint64_t offset, uint32_t sa
  */
 enum wm_status wm_window_find(struct wm_window *w, uint64_t *offset, uint32_t salt, const uint8_t **out, size_t *out_len,
                               uint64_t *out_torn_end, struct wm_err *err) WM_MUST_CHECK;
+
+/* ---- the copy of the last batch (journal_tail.c) ---- */
+
+/** @return WM_OK, also when there is none, or none that is whole; WM_E_IO, WM_E_NOMEM … */
+enum wm_status wm_tail_load(const struct wm_io *io, const char *dir, struct wm_tail *out, struct wm_err *err) WM_MUST_CHECK;
+/** Keep these bytes of a segment, as the window shows them; durable on WM_OK. */
+enum wm_status wm_tail_save(const struct wm_journal *j, const struct wm_segment *seg, struct wm_window *w, uint64_t from,
+                            uint64_t to, struct wm_err *err) WM_MUST_CHECK;
+void wm_tail_remove(const struct wm_journal *j);
+void wm_tail_done(struct wm_tail *t);
 
 /* ---- recovery (journal_recover.c) ---- */
 

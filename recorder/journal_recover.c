@@ -18,6 +18,7 @@ struct recovery {
     struct wm_journal_recovery *rec;
     struct wm_err *err;
     struct wm_window window;
+    struct wm_tail tail;
     /* names found in the folder */
     uint64_t *ordinals;
     size_t n_ordinals;
@@ -25,6 +26,8 @@ struct recovery {
     bool no_memory;
     bool spare;
     bool fill;
+    bool tail_name;         /* a copy of the last batch */
+    bool tail_unfinished;
     bool have_id;
     /* the walk */
     uint64_t expected;      /* seq that the next entry must have; 0: not known yet */
@@ -32,6 +35,7 @@ struct recovery {
     struct wm_segment *last; /* segment in which the walk's last valid frame stands; the oldest when there is none */
     uint64_t end;           /* behind that frame */
     uint64_t unproven;      /* where in `last` the last batch begins */
+    uint64_t marks;         /* where in `last` the marks behind the last entry begin */
     /* behind the end */
     uint64_t stale_end;     /* in `last`, behind the last valid frame that is cut; 0 if none */
     uint64_t cut_bytes;
@@ -47,6 +51,10 @@ static int note_name(void *arg, const char *name)
         r->spare = true;
     if (strcmp(name, "fill.tmp") == 0)
         r->fill = true;
+    if (strcmp(name, "tail") == 0)
+        r->tail_name = true;
+    if (strcmp(name, "tail.tmp") == 0)
+        r->tail_unfinished = true;
     if (!wm_segment_name(name, &ordinal))
         return 0;
     if (r->n_ordinals == r->cap_ordinals) {
@@ -139,6 +147,7 @@ static enum wm_status window_open(struct recovery *r, const struct wm_segment *s
     if (fd < 0)
         return wm_fail_errno(r->err, -fd, "cannot open %s", path);
     wm_window_set(&r->window, fd, seg->bytes);
+    wm_window_show(&r->window, &r->tail, seg->ordinal, seg->salt);
     return WM_OK;
 }
 
@@ -193,6 +202,8 @@ static enum wm_status walk_segment(struct recovery *r, struct wm_segment *seg)
         r->last = seg;
         r->end = at;
         r->unproven = batch_at;
+        if (kind == FRAME_ENTRY)
+            r->marks = at;
     }
 }
 
@@ -245,7 +256,7 @@ static enum wm_status find_end(struct recovery *r)
     }
     r->expected = j->oldest->ordinal == 1 ? 1 : 0;
     r->last = j->oldest;
-    r->end = r->unproven = SEGMENT_HEADER_BYTES;
+    r->end = r->unproven = r->marks = SEGMENT_HEADER_BYTES;
     for (seg = j->oldest; seg; seg = seg->newer) {
         status = window_open(r, seg);
         if (status != WM_OK)
@@ -284,7 +295,7 @@ static enum wm_status find_end(struct recovery *r)
 
 static enum wm_status zero_range(struct recovery *r, int fd, uint64_t from, uint64_t to)
 {
-    static const uint8_t zeros[4096];
+    static const uint8_t zeros[64 * 1024];
     while (from < to) {
         size_t n = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
         enum wm_status status = wm_io_write_all(r->j->io, fd, zeros, n, from, r->err);
@@ -337,14 +348,26 @@ static enum wm_status mend_tail(struct recovery *r)
         return status;
     }
     bool proven = r->claimed + 1 >= r->expected; /* a mark, or nothing was ever written */
-    if (proven && r->stale_end == 0)
+    uint64_t from = proven ? r->marks : r->unproven, zero_to = r->stale_end;
+    if (from == r->end && zero_to == 0)
         return WM_OK;
-    enum wm_status status = zero_range(r, tail->fd, r->end, r->stale_end);
-    if (status == WM_OK && !proven) {
-        wm_window_set(&r->window, tail->fd, tail->bytes);
-        status = rewrite_range(r, tail->fd, r->unproven, r->end);
-        r->window.fd = -1; /* the segment's own */
+    wm_window_set(&r->window, tail->fd, tail->bytes);
+    wm_window_show(&r->window, &r->tail, tail->ordinal, tail->salt);
+    enum wm_status status = WM_OK;
+    if (!proven) {
+        status = wm_tail_save(j, tail, &r->window, from, r->end, r->err);
+        r->tail_name = true;
+        /* What an earlier try has zeroed may be so in the page cache only; a batch reaches no farther than this. */
+        uint64_t room = tail->bytes - r->end;
+        uint64_t most = r->end + (room < JOURNAL_MAX_PENDING_BYTES ? room : JOURNAL_MAX_PENDING_BYTES);
+        if (zero_to < most)
+            zero_to = most;
     }
+    if (status == WM_OK)
+        status = rewrite_range(r, tail->fd, from, r->end);
+    r->window.fd = -1; /* the segment's own */
+    if (status == WM_OK)
+        status = zero_range(r, tail->fd, r->end, zero_to);
     if (status == WM_OK)
         status = sync_segment(r, tail);
     if (status != WM_OK || proven || tail->bytes - r->end < FRAME_HEADER_BYTES)
@@ -409,6 +432,10 @@ static enum wm_status settle_leftovers(struct recovery *r)
         if (rc < 0)
             return wm_fail_errno(r->err, -rc, "cannot remove %s", path);
     }
+    if (r->tail_unfinished) {
+        (void)snprintf(path, sizeof path, "%s/tail.tmp", j->dir);
+        (void)j->io->unlink(j->io->ctx, path); /* the next one takes its place */
+    }
     if (!r->spare)
         return WM_OK;
     (void)snprintf(path, sizeof path, "%s/spare", j->dir);
@@ -441,6 +468,11 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         status = wm_fail_errno(err, -rc, "cannot list the folder %s", j->dir);
         goto out;
     }
+    if (r.tail_name) {
+        status = wm_tail_load(j->io, j->dir, &r.tail, err);
+        if (status != WM_OK)
+            goto out;
+    }
     if (r.n_ordinals > 0) {
         qsort(r.ordinals, r.n_ordinals, sizeof *r.ordinals, by_ordinal);
         status = find_end(&r);
@@ -461,6 +493,8 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         r.end = SEGMENT_HEADER_BYTES;
     } else {
         status = mend_tail(&r);
+        if (status == WM_OK && r.tail_name)
+            wm_tail_remove(j);
         if (status == WM_OK)
             status = settle_next(&r);
         if (status != WM_OK)
@@ -481,6 +515,7 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 out:
     window_close(&r);
     wm_window_done(&r.window);
+    wm_tail_done(&r.tail);
     free(r.ordinals);
     return status;
 }

@@ -149,10 +149,18 @@ static enum wm_status open_journal(struct sim_disk *disk, uint64_t segment_bytes
     return wm_journal_open(&o, out, rec, err);
 }
 
+static void print_finding(void *arg, const struct wm_journal_finding *f)
+{
+    (void)arg;
+    if (f->damage)
+        fprintf(stderr, "power_cut: %s: offset %llu: entry %llu: %s\n", f->name, (unsigned long long)f->offset,
+                (unsigned long long)f->seq, f->what);
+}
+
 static bool note_damage(struct sim_disk *disk, uint64_t *out_last)
 {
     struct wm_journal_summary sum = {0};
-    const struct wm_journal_inspection o = {.dir = "/j", .io = sim_disk_io(disk)};
+    const struct wm_journal_inspection o = {.dir = "/j", .io = sim_disk_io(disk), .finding = print_finding};
     enum wm_status status = wm_journal_inspect(&o, &sum, NULL);
     CHECK(status == WM_OK || status == WM_E_NOT_FOUND); /* nothing was ever made durable */
     *out_last = sum.last_seq;
@@ -246,6 +254,14 @@ static enum wm_status append_batch(struct wm_journal *j)
     return status;
 }
 
+static void tell_cursors(struct wm_journal *j)
+{
+    w.oldest_needed = w.state < w.trail ? w.state : w.trail;
+    CHECK(wm_journal_set_cursor(j, "state", w.state) == WM_OK);
+    CHECK(wm_journal_set_cursor(j, "trail", w.trail) == WM_OK);
+    settle(j);
+}
+
 /* Followers read, keep what they have seen, and say so. */
 static enum wm_status follow(struct wm_journal *j)
 {
@@ -266,10 +282,7 @@ static enum wm_status follow(struct wm_journal *j)
         return status;
     }
     w.trail += draw((uint32_t)(wm_journal_durable(j) - w.trail) + 1);
-    w.oldest_needed = w.state < w.trail ? w.state : w.trail;
-    CHECK(wm_journal_set_cursor(j, "state", w.state) == WM_OK);
-    CHECK(wm_journal_set_cursor(j, "trail", w.trail) == WM_OK);
-    settle(j);
+    tell_cursors(j);
     return WM_OK;
 }
 
@@ -292,7 +305,6 @@ static void live(unsigned steps)
 
     w.doing = "opening";
     enum wm_status status = open_journal(w.disk, segment_bytes, &j, &rec, &err);
-    if (getenv("PC_DEBUG")) fprintf(stderr,"life %u steps %u open %d next %llu safe %llu appended %llu seen %llu\n", w.life, steps, status, (unsigned long long)rec.next_seq, (unsigned long long)w.safe, (unsigned long long)w.appended, (unsigned long long)seen_last);
     if (status != WM_OK) {
         if (!sim_disk_dead(w.disk) && !sim_disk_sync_failed(w.disk))
             fprintf(stderr, "power_cut: %s\n", err.message);
@@ -314,8 +326,7 @@ static void live(unsigned steps)
         check_content(j, &rec);
     sim_disk_die_at(w.disk, draw(5) == 0 ? 0 : 1 + draw(10 + 6 * steps));
     w.doing = "going on";
-    CHECK(wm_journal_set_cursor(j, "state", w.state) == WM_OK);
-    CHECK(wm_journal_set_cursor(j, "trail", w.trail) == WM_OK);
+    tell_cursors(j);
     status = WM_OK;
     for (unsigned i = 0; i < steps && status == WM_OK; i++)
         status = draw(3) == 0 ? follow(j) : append_batch(j);
@@ -349,7 +360,6 @@ static void one_seed(uint64_t seed)
     if (open_journal(w.disk, SMALL, &j, &rec, &err) != WM_OK)
         fprintf(stderr, "power_cut: %s\n", err.message);
     CHECK(j != NULL);
-    if (getenv("PC_DEBUG")) fprintf(stderr,"next %llu safe %llu appended %llu\n", (unsigned long long)rec.next_seq, (unsigned long long)w.safe, (unsigned long long)w.appended);
     CHECK(rec.next_seq > w.safe && rec.next_seq <= w.appended + 1);
     check_content(j, &rec);
     wm_journal_close(j);
