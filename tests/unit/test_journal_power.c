@@ -263,7 +263,7 @@ static void what_was_cut_stays_cut_whatever_sync_fails(void **state)
     struct sim_disk *killed = make_killed();
     overwrite(killed, frame_of(killed, 6) + 100, 50);
     unsigned failures = 0;
-    for (unsigned n = 1; n < 12; n++) {
+    for (unsigned n = 1; n < 60; n++) { /* beyond the last sync of opening */
         for (unsigned variant = 0; variant < 8; variant++) { /* of what the failed sync wrote all the same */
             struct sim_disk *d = sim_disk_clone(killed, n * 8 + variant);
             struct wm_journal *j;
