@@ -375,7 +375,7 @@ static enum wm_status meet_trouble(struct inspection *in, size_t part, uint64_t 
     if (verdict == VERDICT_AGAIN) {
         *offset = in->end_offset;
     } else if (verdict == VERDICT_RETIRED) {
-        tell(in, false, in->end_part, in->end_offset, "the segment was retired while it was read");
+        tell(in, false, in->end_part, in->end_offset, "the segment was retired while the journal was read");
         in->expected = 0;
         *out_take = true;
     } else if (next >= in->expected && !optional) {
@@ -396,7 +396,6 @@ static enum wm_status walk_part(struct inspection *in, size_t part)
     enum wm_status status = window_open(in, p);
     if (status == WM_E_NOT_FOUND) {
         p->gone = true;
-        in->expected = 0;
         return WM_OK;
     }
     if (status == WM_OK)
@@ -466,12 +465,15 @@ static enum wm_status walk(struct inspection *in)
             tell(in, true, i, 0, p->bad);
         if (!p->bad && !p->gone && p->header.synced_seq > header_claim)
             header_claim = p->header.synced_seq;
-        if (p->gone)
-            in->expected = 0; /* retired meanwhile */
         if (!p->gone && !in->over) {
             enum wm_status status = walk_part(in, i);
             if (status != WM_OK)
                 return status;
+        }
+        if (p->gone && !in->over) {
+            if (in->sum.entries != 0)
+                tell(in, false, i, 0, "the segment was retired while the journal was read");
+            in->expected = 0;
         }
         if (i == 0 && !p->gone && !p->bad && in->expected == 0 && !in->enough)
             tell(in, true, i, SEGMENT_HEADER_BYTES, "the oldest segment holds no entry");
