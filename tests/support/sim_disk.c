@@ -77,11 +77,18 @@ struct sim_disk {
     bool sync_failed;
 };
 
-static void *need(void *p)
+/* Not malloc() and its kin: tests of failing allocations put their own in their place, and mean the code under test. */
+static void *grow(void *p, size_t n)
 {
+    p = reallocarray(p, n ? n : 1, 1);
     if (!p)
         abort();
     return p;
+}
+
+static void *zeroed(size_t n)
+{
+    return memset(grow(NULL, n), 0, n);
 }
 
 static uint32_t draw(struct sim_disk *d, uint32_t below)
@@ -98,7 +105,7 @@ static void resize(struct content *c, size_t size)
 {
     if (size > c->cap) {
         c->cap = size + size / 2;
-        c->data = need(realloc(c->data, c->cap));
+        c->data = grow(c->data, c->cap);
     }
     if (size > c->size)
         memset(c->data + c->size, 0, size - c->size);
@@ -131,7 +138,7 @@ static void apply(struct content *c, const struct dirty *w)
 
 static struct inode *new_inode(struct sim_disk *d, bool is_dir)
 {
-    struct inode *i = need(calloc(1, sizeof *i));
+    struct inode *i = zeroed(sizeof *i);
     i->is_dir = is_dir;
     i->dirty_end = &i->dirty;
     i->next = d->inodes;
@@ -151,7 +158,7 @@ static void free_dirty(struct inode *i)
 
 static void make_dirty(struct inode *i, bool truncate, uint64_t offset, const void *bytes, size_t len)
 {
-    struct dirty *w = need(malloc(sizeof *w + len));
+    struct dirty *w = grow(NULL, sizeof *w + len);
     *w = (struct dirty){.truncate = truncate, .offset = offset, .len = len};
     if (len)
         memcpy(w->bytes, bytes, len);
@@ -184,7 +191,7 @@ static void set_name(struct names *names, const char *path, struct inode *inode)
         return;
     if (names->n == names->cap) {
         names->cap = names->cap ? names->cap * 2 : 16;
-        names->list = need(realloc(names->list, names->cap * sizeof *names->list));
+        names->list = grow(names->list, names->cap * sizeof *names->list);
     }
     (void)snprintf(names->list[names->n].path, PATH_BYTES, "%s", path);
     names->list[names->n++].inode = inode;
@@ -223,7 +230,7 @@ static void change_name(struct sim_disk *d, const char *from, const char *to, st
 {
     if (d->n_changes == d->cap_changes) {
         d->cap_changes = d->cap_changes ? d->cap_changes * 2 : 16;
-        d->changes = need(realloc(d->changes, d->cap_changes * sizeof *d->changes));
+        d->changes = grow(d->changes, d->cap_changes * sizeof *d->changes);
     }
     struct name_change *c = &d->changes[d->n_changes++];
     *c = (struct name_change){.inode = inode};
@@ -460,7 +467,7 @@ static int sim_list(void *ctx, const char *path, int (*each)(void *arg, const ch
 
 static struct sim_disk *new_disk(uint64_t seed)
 {
-    struct sim_disk *d = need(calloc(1, sizeof *d));
+    struct sim_disk *d = zeroed(sizeof *d);
     (void)pthread_mutex_init(&d->mu, NULL);
     d->random = seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
     if (d->random == 0)
@@ -531,7 +538,7 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *d, uint64_t seed)
         set_name(&c->now, d->now.list[i].path, d->now.list[i].inode->copy);
     for (size_t i = 0; i < d->disk.n; i++)
         set_name(&c->disk, d->disk.list[i].path, d->disk.list[i].inode->copy);
-    c->changes = need(malloc((d->n_changes + 1) * sizeof *c->changes));
+    c->changes = grow(NULL, (d->n_changes + 1) * sizeof *c->changes);
     c->n_changes = d->n_changes;
     c->cap_changes = d->n_changes + 1;
     for (size_t i = 0; i < d->n_changes; i++) {
