@@ -42,7 +42,8 @@
  *    kind, u16 bytes of id, u32 bytes of document (0 removes it), then the three. A later version may put more fields
  *    between byte 64 and the body: an old reader steps over them. Kinds from 128 on are skipped when unknown, others
  *    refused.
- *    Entries have seq 1, 2, 3 … without gaps over all segments. A mark has the seq of the entry before it and no body.
+ *    Entries have seq 1, 2, 3 … without gaps over all segments, up to 2^63 - 1; no frame claims more than its own seq.
+ *    A mark, and a frame of any other kind, has the seq of the entry before it; a mark has no body.
  *    synced_seq is a claim: every entry up to it was durable when this frame was written. It is what tells a torn tail
  *    from damage. A frame never crosses segments. A part of a batch that ends a segment is synced before the part in
  *    the next segment is written, so a frame in a later segment claims all of the earlier ones.
@@ -302,6 +303,8 @@ static enum wm_status append_locked(struct wm_journal *j, const struct wm_entry 
 {
     if (atomic_load(&j->failed))
         return failure_locked(j, err);
+    if (j->next_seq > JOURNAL_MAX_SEQ)
+        return wm_fail(err, WM_E_LIMIT, "the journal has no sequence numbers left");
     if (!j->touched) {
         j->touched = true;
         wm_cond_signal(&j->prepare_wake); /* it may retire now */

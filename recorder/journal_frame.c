@@ -117,6 +117,9 @@ enum frame_result wm_frame_check(const uint8_t *p, size_t avail, uint64_t room, 
         return FRAME_SHORT;
     if (wm_get_le32(p + FRAME_CRC) != wm_crc32(salt, p + FRAME_LEN, len - FRAME_LEN))
         return FRAME_BAD;
+    uint64_t seq = wm_get_le64(p + FRAME_SEQ);
+    if (seq > JOURNAL_MAX_SEQ || wm_get_le64(p + FRAME_SYNCED) > seq)
+        return FRAME_BAD;
     return FRAME_OK;
 }
 
@@ -258,7 +261,7 @@ void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes)
 
 void wm_window_show(struct wm_window *w, const struct wm_tail *t, uint64_t ordinal, uint32_t salt)
 {
-    w->tail = t->ordinal == ordinal && t->salt == salt && t->offset + t->len <= w->file_bytes ? t : NULL;
+    w->tail = wm_tail_fits(t, ordinal, salt, w->file_bytes) ? t : NULL;
 }
 
 static void show_tail(struct wm_window *w)

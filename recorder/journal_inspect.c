@@ -261,9 +261,7 @@ static bool fits(const struct inspection *in, const uint8_t *frame)
     uint64_t seq = wm_get_le64(frame + FRAME_SEQ);
     if (in->expected == 0)
         return true;
-    if (frame[FRAME_KIND] == FRAME_ENTRY)
-        return seq == in->expected;
-    return frame[FRAME_KIND] != FRAME_MARK || seq + 1 == in->expected;
+    return (frame[FRAME_KIND] == FRAME_ENTRY ? seq : seq + 1) == in->expected;
 }
 
 enum verdict {
@@ -304,6 +302,28 @@ static enum wm_status judge(struct inspection *in, enum verdict *out)
     return status == WM_E_NOT_FOUND ? WM_OK : status;
 }
 
+/* Does a later segment begin with the entry that is expected? Then this one simply ends. Closes the window. */
+static enum wm_status goes_on_later(struct inspection *in, size_t part, bool *out)
+{
+    enum wm_status status = WM_OK;
+    *out = false;
+    for (size_t i = part + 1; i < in->n && status == WM_OK && !*out; i++) {
+        const struct part *p = &in->parts[i];
+        const uint8_t *frame;
+        size_t len;
+        if (p->bad || p->gone)
+            continue;
+        status = window_open(in, p);
+        if (status == WM_OK)
+            status = wm_window_frame(&in->window, SEGMENT_HEADER_BYTES, p->header.salt, &frame, &len, in->err);
+        *out = status == WM_OK && in->expected != 0 && fits(in, frame);
+        if (status == WM_E_NOT_FOUND)
+            status = WM_OK;
+    }
+    window_close(in);
+    return status;
+}
+
 static void tell_missing(struct inspection *in, uint64_t next)
 {
     char what[WHAT_BYTES];
@@ -316,31 +336,34 @@ static void tell_missing(struct inspection *in, uint64_t next)
     tell(in, true, in->end_part, in->end_offset, what);
 }
 
+static enum wm_status newer(struct inspection *in, const uint8_t *frame)
+{
+    return wm_fail(in->err, WM_E_UNSUPPORTED, "entry %llu was written by a newer version",
+                   (unsigned long long)wm_get_le64(frame + FRAME_SEQ));
+}
+
 /* A frame that fits. */
 static enum wm_status take_frame(struct inspection *in, size_t part, uint64_t offset, const uint8_t *frame, size_t len)
 {
     struct wm_journal_segment *seg = in->segment;
     uint64_t seq = wm_get_le64(frame + FRAME_SEQ);
     if (wm_frame_known(frame) != WM_OK)
-        return wm_fail(in->err, WM_E_UNSUPPORTED, "entry %llu was written by a newer version", (unsigned long long)seq);
+        return newer(in, frame);
     in->end_part = part;
     in->end_offset = offset + len;
     in->torn_bytes = false;
     seg->used_bytes = in->end_offset;
-    if (frame[FRAME_KIND] == FRAME_MARK) {
-        seg->marks++;
-        in->expected = seq + 1;
-    }
+    in->expected = seq + 1;
+    seg->marks += frame[FRAME_KIND] == FRAME_MARK;
     if (frame[FRAME_KIND] != FRAME_ENTRY)
         return WM_OK;
     struct wm_entry e;
-    in->expected = seq;
     if (wm_frame_decode(frame, &e, in->changes) != WM_OK) {
+        in->expected = seq;
         tell(in, true, part, offset, "the entry contradicts itself");
         in->expected = seq + 1;
         return WM_OK;
     }
-    in->expected = seq + 1;
     if (seg->first_seq == 0)
         seg->first_seq = seq;
     seg->last_seq = seq;
@@ -354,14 +377,24 @@ static enum wm_status take_frame(struct inspection *in, size_t part, uint64_t of
     return WM_OK;
 }
 
-/* The frame at hand does not follow what was read before it. @param offset  moved to where reading goes on */
-static enum wm_status meet_trouble(struct inspection *in, size_t part, uint64_t *offset, const uint8_t *frame, bool *out_take)
+/*
+ * The frame at hand does not follow what was read before it.
+ * @param offset  moved to where reading goes on
+ * @return WM_E_NOT_FOUND: in the next segment
+ */
+static enum wm_status meet_trouble(struct inspection *in, size_t part, uint64_t *offset, const uint8_t *frame,
+                                   bool *out_take)
 {
+    bool later;
     enum verdict verdict;
-    uint64_t seq = wm_get_le64(frame + FRAME_SEQ), next = frame[FRAME_KIND] == FRAME_MARK ? seq + 1 : seq;
-    bool optional = frame[FRAME_KIND] >= FRAME_FIRST_OPTIONAL;
+    uint64_t seq = wm_get_le64(frame + FRAME_SEQ), next = frame[FRAME_KIND] == FRAME_ENTRY ? seq : seq + 1;
     *out_take = false;
-    enum wm_status status = judge(in, &verdict); /* the frame is gone now; it is read again when it is to be taken */
+    /* The frame is gone when the window moves; it is read again when it is to be taken. */
+    enum wm_status status = goes_on_later(in, part, &later);
+    if (status == WM_OK && later)
+        return WM_E_NOT_FOUND;
+    if (status == WM_OK)
+        status = judge(in, &verdict);
     if (status != WM_OK)
         return status;
     if (verdict == VERDICT_TORN) {
@@ -378,7 +411,7 @@ static enum wm_status meet_trouble(struct inspection *in, size_t part, uint64_t 
         tell(in, false, in->end_part, in->end_offset, "the segment was retired while the journal was read");
         in->expected = 0;
         *out_take = true;
-    } else if (next >= in->expected && !optional) {
+    } else if (next >= in->expected) {
         tell_missing(in, next);
         *out_take = true;
     } else {
@@ -408,6 +441,8 @@ static enum wm_status walk_part(struct inspection *in, size_t part)
         if (status != WM_OK)
             break;
         whole = whole && from == offset;
+        if (whole && wm_frame_known(frame) != WM_OK)
+            return newer(in, frame);
         bool take = whole && fits(in, frame);
         if (!take) {
             status = meet_trouble(in, part, &offset, frame, &take);
@@ -482,8 +517,9 @@ static enum wm_status walk(struct inspection *in)
     }
     if (in->enough)
         return WM_OK;
-    if (!in->over && in->expected != 0 && header_claim >= in->expected)
-        tell_missing(in, header_claim + 1);
+    uint64_t claim = in->claim > header_claim ? in->claim : header_claim;
+    if (!in->over && in->expected != 0 && claim >= in->expected)
+        tell_missing(in, claim + 1);
     else if (in->torn_bytes)
         tell(in, false, in->end_part, in->end_offset, "a torn tail: opening the journal cuts what follows here");
     return WM_OK;

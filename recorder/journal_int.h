@@ -90,6 +90,9 @@ enum tail_field {
 };
 static_assert(TAIL_ID + JOURNAL_ID_BYTES == TAIL_HEADER_BYTES, "tail header");
 
+/* Numbers fit a signed 64-bit integer, as followers' databases have it. At a million entries a second it lasts 292,000
+ * years; a frame with a higher one was never written by us. */
+#define JOURNAL_MAX_SEQ ((uint64_t)INT64_MAX)
 #define JOURNAL_MAX_ROUTE_BYTES 255u
 #define JOURNAL_MAX_KIND_BYTES 255u
 #define JOURNAL_MAX_ID_BYTES 1024u
@@ -226,6 +229,8 @@ enum wm_status wm_tail_load(const struct wm_io *io, const char *dir, struct wm_t
 /** Keep these bytes of a segment, as the window shows them; durable on WM_OK. */
 enum wm_status wm_tail_save(const struct wm_journal *j, const struct wm_segment *seg, struct wm_window *w, uint64_t from,
                             uint64_t to, struct wm_err *err) WM_MUST_CHECK;
+/** Is it a copy of this segment, in this use of its file? */
+bool wm_tail_fits(const struct wm_tail *t, uint64_t ordinal, uint32_t salt, uint64_t file_bytes);
 void wm_tail_remove(const struct wm_journal *j);
 void wm_tail_done(struct wm_tail *t);
 

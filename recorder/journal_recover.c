@@ -187,7 +187,7 @@ static enum wm_status walk_segment(struct recovery *r, struct wm_segment *seg)
             if (seg->first_seq == 0)
                 seg->first_seq = seq;
             r->expected = seq + 1;
-        } else if (kind == FRAME_MARK) {
+        } else {
             if (r->expected != 0 && seq + 1 != r->expected)
                 return WM_OK;
             r->expected = seq + 1;
@@ -333,6 +333,27 @@ static enum wm_status sync_segment(struct recovery *r, const struct wm_segment *
         return WM_OK;
     wm_segment_path(r->j, seg->ordinal, path);
     return wm_fail_errno(r->err, -rc, "cannot sync %s", path);
+}
+
+/* The walk has seen the copy in its place: put it there. The copy stays until all is mended. */
+static enum wm_status restore_tail(struct recovery *r)
+{
+    const struct wm_tail *t = &r->tail;
+    struct wm_segment *seg = r->j->oldest;
+    char path[SEGMENT_PATH_BYTES];
+    while (seg && !wm_tail_fits(t, seg->ordinal, seg->salt, seg->bytes))
+        seg = seg->newer;
+    if (!seg)
+        return WM_OK;
+    wm_segment_path(r->j, seg->ordinal, path);
+    int fd = r->j->io->open(r->j->io->ctx, path, O_RDWR, 0);
+    if (fd < 0)
+        return wm_fail_errno(r->err, -fd, "cannot open %s", path);
+    enum wm_status status =
+        wm_io_write_all(r->j->io, fd, t->data + TAIL_HEADER_BYTES, t->len, t->offset, r->err);
+    int rc = status == WM_OK ? r->j->io->fdatasync(r->j->io->ctx, fd) : 0;
+    (void)r->j->io->close(r->j->io->ctx, fd); /* what counts has been synced */
+    return rc < 0 ? wm_fail_errno(r->err, -rc, "cannot sync %s", path) : status;
 }
 
 static enum wm_status mend_tail(struct recovery *r)
@@ -492,7 +513,9 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         r.last = j->oldest;
         r.end = SEGMENT_HEADER_BYTES;
     } else {
-        status = mend_tail(&r);
+        status = restore_tail(&r);
+        if (status == WM_OK)
+            status = mend_tail(&r);
         if (status == WM_OK && r.tail_name)
             wm_tail_remove(j);
         if (status == WM_OK)

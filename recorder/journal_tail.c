@@ -11,8 +11,9 @@
  *       24  8  ordinal of the segment
  *
  * It is written aside, synced, renamed, and the folder synced, before the segment is touched; and removed when the
- * segment is synced. While it is there, whoever reads the segment sees the copy in its place. One that should have been
- * removed does no harm: the entries in it were kept, and never change; a segment in a reused file has another salt.
+ * segment is synced. While it is there, whoever opens the journal sees the copy in its place, and, if there is no damage,
+ * puts it there. One that should have been removed does no harm: the entries in it were kept, and never change; a segment
+ * in a reused file has another salt.
  */
 #include "journal_int.h"
 
@@ -76,6 +77,12 @@ enum wm_status wm_tail_load(const struct wm_io *io, const char *dir, struct wm_t
     if (status != WM_OK || !data || !tail_decode(data, len, out))
         free(data);
     return status;
+}
+
+bool wm_tail_fits(const struct wm_tail *t, uint64_t ordinal, uint32_t salt, uint64_t file_bytes)
+{
+    return t->data && t->ordinal == ordinal && t->salt == salt && t->offset >= SEGMENT_HEADER_BYTES &&
+           t->offset + t->len <= file_bytes;
 }
 
 enum wm_status wm_tail_save(const struct wm_journal *j, const struct wm_segment *seg, struct wm_window *w, uint64_t from,
