@@ -247,7 +247,8 @@ enum wm_status wm_digest_read(struct wm_arena *a, struct wm_view text, struct wm
 
     const struct wm_json *files = wm_json_get(root, "logFiles");
     if (!files || files->type != WM_JSON_ARRAY)
-        return wm_fail(err, WM_E_INVALID, files ? "the digest: logFiles is no array" : "the digest has no member logFiles");
+        return wm_fail(err, WM_E_INVALID,
+                       files ? "the digest: logFiles is no array" : "the digest has no member logFiles");
     if (files->count) {
         d.files = wm_arena_alloc(a, files->count * sizeof *d.files);
         if (!d.files)

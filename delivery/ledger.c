@@ -27,7 +27,8 @@
     " level INTEGER NOT NULL) STRICT;"                                                                               \
     "CREATE TABLE digest_plan (one INTEGER PRIMARY KEY CHECK (one = 1), end_s INTEGER NOT NULL,"                     \
     " last_file_id INTEGER NOT NULL, n_files INTEGER NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,"              \
-    " hash TEXT NOT NULL, signature TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL, document BLOB NOT NULL) STRICT;"         \
+    " hash TEXT NOT NULL, signature TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"                     \
+    " document BLOB NOT NULL) STRICT;"                                                                               \
     /* AUTOINCREMENT: an id is never given twice, also after the rows before it have left. */                       \
     "CREATE TABLE files (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL UNIQUE,"      \
     " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, records INTEGER NOT NULL,"                     \
@@ -55,7 +56,7 @@ static enum wm_status ledger_fail(const struct wm_ledger *l, struct wm_err *err)
                             : code == SQLITE_PERM || code == SQLITE_READONLY || code == SQLITE_AUTH
                                 ? WM_E_DENIED
                                 : WM_E_IO;
-    const char *why = code == SQLITE_BUSY || code == SQLITE_LOCKED ? "another process has it open" : sqlite3_errmsg(l->db);
+    const char *why = status == WM_E_EXISTS ? "another process has it open" : sqlite3_errmsg(l->db);
     int sys_errno = sqlite3_system_errno(l->db);
     (void)wm_fail(err, status, "ledger %s: %s", l->path, why);
     if (err) {
@@ -168,8 +169,8 @@ static enum wm_status ledger_make(struct wm_ledger *l, const struct wm_ledger_id
         return status;
     status = ledger_exec(l, LEDGER_SCHEMA, err);
     if (status == WM_OK)
-        status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, cursor_seq, started_s, digest_start_s)"
-                                   " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5)", &st, err);
+        status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, cursor_seq, started_s,"
+                                   " digest_start_s) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5)", &st, err);
     if (status == WM_OK) {
         bind_view(st, 1, who->trail);
         bind_view(st, 2, who->account_id);
@@ -236,7 +237,8 @@ enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity 
     }
     enum wm_status status;
     int64_t application = 0, version = 0;
-    if (sqlite3_open_v2(path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &l->db, flags, NULL) != SQLITE_OK) {
         status = l->db ? ledger_fail(l, err) : wm_fail(err, WM_E_NOMEM, "no memory for a ledger");
         goto out;
     }
@@ -475,7 +477,8 @@ enum wm_status wm_ledger_files(struct wm_ledger *l, int64_t *io_end_s, uint64_t 
     if (rc != SQLITE_DONE)
         status = ledger_fail(l, err);
     else if (wm_arena_status(a) != WM_OK)
-        status = wm_fail(err, wm_arena_status(a), "no memory for the %llu files of a digest", (unsigned long long)total);
+        status = wm_fail(err, wm_arena_status(a), "no memory for the %llu files of a digest",
+                         (unsigned long long)total);
     (void)sqlite3_finalize(st); /* repeats the step's error */
     if (status != WM_OK)
         return status;
@@ -552,7 +555,8 @@ enum wm_status wm_ledger_sealed(struct wm_ledger *l, int64_t now_s, struct wm_er
 {
     struct wm_ledger_head h = l->head;
     sqlite3_stmt *st = NULL;
-    enum wm_status status = ledger_prepare(l, "SELECT end_s, n_files, bucket, key, hash, signature FROM digest_plan", &st, err);
+    enum wm_status status = ledger_prepare(l, "SELECT end_s, n_files, bucket, key, hash, signature FROM digest_plan",
+                                           &st, err);
     if (status != WM_OK)
         return status;
     int rc = sqlite3_step(st);

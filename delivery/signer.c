@@ -208,11 +208,13 @@ static enum wm_status keyring_read_key(const struct wm_json *entry, size_t index
     enum wm_status status;
     struct wm_view value = wm_json_get_text(entry, "Value");
     struct wm_view fingerprint = wm_json_get_text(entry, "Fingerprint");
-    if (fingerprint.len != WM_FINGERPRINT_BYTES - 1 || !wm_view_copy(fingerprint, k.fingerprint, sizeof k.fingerprint)) {
+    if (fingerprint.len != WM_FINGERPRINT_BYTES - 1 ||
+        !wm_view_copy(fingerprint, k.fingerprint, sizeof k.fingerprint)) {
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Fingerprint is not 32 hex digits", index);
         goto out;
     }
-    if (wm_base64_decode(value, &der) != WM_OK || der.len == 0 || !(k.public_key = signer_read_public(wm_buf_view(&der)))) {
+    if (wm_base64_decode(value, &der) != WM_OK || der.len == 0 ||
+        !(k.public_key = signer_read_public(wm_buf_view(&der)))) {
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Value is not the base64 of an RSA public key", index);
         goto out;
     }
@@ -227,7 +229,8 @@ static enum wm_status keyring_read_key(const struct wm_json *entry, size_t index
     if (keyring_time(wm_json_get(entry, "ValidityStartTime"), &k.valid_from) != WM_OK ||
         keyring_time(wm_json_get(entry, "ValidityEndTime"), &k.valid_until) != WM_OK) {
         status = wm_fail(err, WM_E_INVALID,
-                         "PublicKeyList[%zu]: ValidityStartTime or ValidityEndTime is no epoch number or ISO 8601 time", index);
+                         "PublicKeyList[%zu]: ValidityStartTime or ValidityEndTime is no epoch number or ISO 8601 time",
+                         index);
         goto out;
     }
     k.value = wm_view_dup(value);
@@ -243,7 +246,8 @@ out:
 }
 
 /* @return WM_E_NOT_FOUND when there is no such file */
-static enum wm_status keyring_read(const struct wm_io *io, const char *path, struct signer_keys *keys, struct wm_err *err)
+static enum wm_status keyring_read(const struct wm_io *io, const char *path, struct signer_keys *keys,
+                                   struct wm_err *err)
 {
     struct wm_err inner = {0};
     struct wm_buf text;
@@ -382,7 +386,9 @@ static enum wm_status signer_post(struct wm_signer *s, const struct signer_key *
         !wm_view_copy(wm_view_of(k->fingerprint), post.fingerprint, sizeof post.fingerprint))
         return wm_fail(err, WM_E_LIMIT, "public key %s is too long for the status board", k->fingerprint);
     enum wm_status status = wm_board_post_key(s->board, &post);
-    return status == WM_OK ? WM_OK : wm_fail(err, status, "the status board does not take public key %s", k->fingerprint);
+    if (status != WM_OK)
+        return wm_fail(err, status, "the status board does not take public key %s", k->fingerprint);
+    return WM_OK;
 }
 
 static enum wm_status signer_write_list(struct wm_signer *s, const struct signer_keys *keys, struct wm_err *err)
@@ -427,8 +433,8 @@ static enum wm_status signer_read_private(struct wm_signer *s, const char *finge
         goto out;
     }
     if (st.st_mode & 077) {
-        status = wm_fail(err, WM_E_DENIED, "%s may be read by others (mode %03o): chmod 600, and consider it known", path,
-                         (unsigned)(st.st_mode & 0777));
+        status = wm_fail(err, WM_E_DENIED, "%s may be read by others (mode %03o): chmod 600, and consider it known",
+                         path, (unsigned)(st.st_mode & 0777));
         goto out;
     }
     bio = BIO_new_mem_buf(pem.data, (int)pem.len);
@@ -498,7 +504,8 @@ static int signer_scan_name(void *arg, const char *name)
     struct signer_key fresh = {.private_key = private_key};
     scan->status = signer_derive_public(&fresh, scan->err);
     if (scan->status == WM_OK && strcmp(fresh.fingerprint, fingerprint) != 0) {
-        scan->status = wm_fail(scan->err, WM_E_CORRUPT, "%s/%s holds the key %s", scan->s->dir, name, fresh.fingerprint);
+        scan->status = wm_fail(scan->err, WM_E_CORRUPT, "%s/%s holds the key %s", scan->s->dir, name,
+                               fresh.fingerprint);
     } else if (scan->status == WM_OK && known) {
         known->private_key = private_key;
         fresh.private_key = NULL;
@@ -636,8 +643,8 @@ static enum wm_status signer_key_for_locked(struct wm_signer *s, struct wm_wall_
     return WM_OK;
 }
 
-enum wm_status wm_signer_key_for(struct wm_signer *s, struct wm_wall_ns when, char out_fingerprint[WM_FINGERPRINT_BYTES],
-                                 struct wm_err *err)
+enum wm_status wm_signer_key_for(struct wm_signer *s, struct wm_wall_ns when,
+                                 char out_fingerprint[WM_FINGERPRINT_BYTES], struct wm_err *err)
 {
     wm_mutex_lock(&s->locked.mu);
     enum wm_status status = signer_key_for_locked(s, when, out_fingerprint, err);

@@ -122,7 +122,8 @@ static enum wm_status store_compare(struct wm_store *s, struct wm_view key, stru
                 if (wm_view_eq(found[k].name, name))
                     value = found[k].value;
             if (!wm_view_eq(value, h->value)) {
-                status = wm_fail(err, WM_E_EXISTS, "another object is at %.*s: its %.*s differs", WM_ARG(key), WM_ARG(name));
+                status = wm_fail(err, WM_E_EXISTS, "another object is at %.*s: its %.*s differs", WM_ARG(key),
+                                 WM_ARG(name));
                 break;
             }
         }

@@ -4,7 +4,7 @@
  * Putting an object, and what a crash after each step leaves:
  *   1. folders made and synced                         empty folders, used by the next attempt
  *   2. body written aside in FOLDER/.incoming/, synced  a stray file there, removed when an hour old
- *   3. metadata replaced, synced                        metadata without object: no object; replaced by the next attempt
+ *   3. metadata replaced, synced                        metadata without object: replaced by the next attempt
  *   4. body linked to its name (fails if it is taken)   the object, whole; perhaps not yet durable
  *   5. folder synced                                    done
  * An object found in step 4 (or before 2) has its folder synced before it counts as stored, since the attempt that
@@ -53,7 +53,8 @@ static enum wm_status file_path(const struct store_file *f, const char *area, st
 {
     int n = snprintf(out, WM_MAX_PATH_BYTES, "%s%s%s/%.*s", f->folder, area ? "/" : "", area ? area : "", WM_ARG(name));
     if (n < 0 || n >= (int)WM_MAX_PATH_BYTES)
-        return wm_fail(err, WM_E_LIMIT, "the path of %.*s is longer than %u bytes", WM_ARG(name), WM_MAX_PATH_BYTES - 1);
+        return wm_fail(err, WM_E_LIMIT, "the path of %.*s is longer than %u bytes", WM_ARG(name),
+                       WM_MAX_PATH_BYTES - 1);
     return WM_OK;
 }
 
@@ -62,7 +63,9 @@ static enum wm_status file_fail(struct wm_err *err, int rc, const char *what, co
     enum wm_status status = wm_fail_errno(err, -rc, "cannot %s %s", what, path);
     if (err) {
         err->retryable = true; /* disks are mended, space is freed, permissions are given */
-        const char *code = status == WM_E_DENIED ? "AccessDenied" : status == WM_E_FULL ? "StorageFull" : "InternalError";
+        const char *code = status == WM_E_DENIED ? "AccessDenied"
+                           : status == WM_E_FULL ? "StorageFull"
+                                                 : "InternalError";
         (void)wm_view_copy(wm_view_of(code), err->code, sizeof err->code); /* fits */
     }
     return status;
@@ -317,7 +320,8 @@ static enum wm_status file_write_metadata(struct store_file *f, const char *path
     if (status != WM_OK)
         status = wm_fail(err, status, "the headers are longer than %zu bytes", METADATA_MAX_BYTES);
     else if ((status = wm_io_replace_file(f->io, path, wm_buf_view(&text), FILE_MODE, &inner)) != WM_OK)
-        status = inner.sys_errno ? file_fail(err, -inner.sys_errno, "write", path) : wm_fail(err, status, "%s", inner.message);
+        status = inner.sys_errno ? file_fail(err, -inner.sys_errno, "write", path)
+                                 : wm_fail(err, status, "%s", inner.message);
     wm_buf_done(&text);
     return status;
 }
@@ -489,7 +493,8 @@ static enum wm_status file_walk(struct file_walk *w)
 {
     char path[WM_MAX_PATH_BYTES];
     size_t base = w->key.len;
-    enum wm_status status = file_path(w->f, NULL, wm_view_sub(wm_buf_view(&w->key), 0, base ? base - 1 : 0), path, w->err);
+    enum wm_status status = file_path(w->f, NULL, wm_view_sub(wm_buf_view(&w->key), 0, base ? base - 1 : 0), path,
+                                      w->err);
     if (status != WM_OK)
         return status;
     struct file_entries e = {.f = w->f, .path = path, .top = base == 0, .err = w->err};

@@ -139,7 +139,8 @@ static void XMLCALL s3_xml_text(void *arg, const XML_Char *text, int len)
 }
 
 /* No S3 document has a document type; entities are declared nowhere else. */
-static void XMLCALL s3_xml_doctype(void *arg, const XML_Char *name, const XML_Char *sysid, const XML_Char *pubid, int own)
+static void XMLCALL s3_xml_doctype(void *arg, const XML_Char *name, const XML_Char *sysid, const XML_Char *pubid,
+                                   int own)
 {
     struct s3_xml *x = arg;
     (void)name;
@@ -739,7 +740,8 @@ static enum wm_status s3_judge(struct store_s3 *s3, const struct s3_request *q, 
     struct wm_view region = s3_reply_header(r, "x-amz-bucket-region");
     if (region.len == 0)
         region = wm_view_of(e->region);
-    bool elsewhere = (r->http_status >= 300 && r->http_status < 400) || strcmp(e->code, "AuthorizationHeaderMalformed") == 0;
+    bool elsewhere =
+        (r->http_status >= 300 && r->http_status < 400) || strcmp(e->code, "AuthorizationHeaderMalformed") == 0;
     (void)wm_fail(err, status, "%s %s%s%s%.*s: %ld %s%s%s%s%.*s", q->method, s3->host, s3->path_bucket,
                   q->key.len ? "/" : "", WM_ARG(q->key), r->http_status, e->code, e->message[0] ? ": " : "", e->message,
                   elsewhere && region.len ? "; the bucket is in region " : "", WM_ARG(elsewhere ? region : WM_EMPTY));
@@ -1017,7 +1019,8 @@ static enum wm_status s3_list_page(struct store_s3 *s3, struct wm_view prefix, s
     if (status != WM_OK)
         status = wm_fail(err, status, "GET %s%s: the answer is no listing", s3->host, s3->path_bucket);
     else if (p->truncated && p->token.len == 0)
-        status = wm_fail(err, WM_E_CORRUPT, "GET %s%s: a listing goes on but does not say where", s3->host, s3->path_bucket);
+        status = wm_fail(err, WM_E_CORRUPT, "GET %s%s: a listing goes on but does not say where", s3->host,
+                         s3->path_bucket);
 out:
     s3_reply_done(&r);
     wm_buf_done(&query);
@@ -1116,20 +1119,23 @@ static enum wm_status s3_set_endpoint(struct store_s3 *s3, const struct wm_store
     } else {
         tls = wm_view_starts(o->endpoint, "https://");
         if (!tls && !wm_view_starts(o->endpoint, "http://")) {
-            status = wm_fail(err, WM_E_INVALID, "endpoint %.*s does not begin with http:// or https://", WM_ARG(o->endpoint));
+            status = wm_fail(err, WM_E_INVALID, "endpoint %.*s does not begin with http:// or https://",
+                             WM_ARG(o->endpoint));
             goto out;
         }
         host = wm_view_sub(o->endpoint, tls ? 8 : 7, o->endpoint.len);
         if (wm_view_ends(host, "/"))
             host.len--;
-        if (wm_view_ends(host, tls ? ":443" : ":80")) /* clients leave the scheme's own port out, so does the signature */
+        /* Clients leave the scheme's own port out of Host, and so does the signature. */
+        if (wm_view_ends(host, tls ? ":443" : ":80"))
             host.len -= tls ? 4 : 3;
         bool plain = host.len > 0;
         for (size_t i = 0; i < host.len; i++)
             if ((unsigned char)host.ptr[i] <= ' ' || strchr("/?#@\\", host.ptr[i]))
                 plain = false;
         if (!plain) {
-            status = wm_fail(err, WM_E_INVALID, "endpoint %.*s is not a scheme, a host and a port", WM_ARG(o->endpoint));
+            status = wm_fail(err, WM_E_INVALID, "endpoint %.*s is not a scheme, a host and a port",
+                             WM_ARG(o->endpoint));
             goto out;
         }
     }

@@ -296,7 +296,8 @@ static enum wm_status trail_same_content(struct wm_trail *t, const struct trail_
     if (status == WM_OK && codec->decompress(wm_buf_view(&packed), &content, NULL) == WM_OK) {
         hash_hex(wm_buf_view(&content), hash);
         same = strcmp(hash, o->hash) == 0 &&
-               (!o->signature || wm_view_eq_str(wm_store_header(headers, n_headers, "x-amz-meta-signature"), o->signature));
+               (!o->signature ||
+                wm_view_eq_str(wm_store_header(headers, n_headers, "x-amz-meta-signature"), o->signature));
     }
     if ((status == WM_OK && !same) || status == WM_E_LIMIT) {
         status = wm_fail(err, WM_E_EXISTS, "%.*s holds another object; does a second daemon write to this prefix?",
@@ -444,10 +445,18 @@ static enum wm_status trail_deliver_file(struct wm_trail *t, struct wm_err *err)
 /* Is a period over? *out_end_s: where its digest ends. */
 static bool trail_digest_due(const struct wm_trail *t, int64_t *out_end_s)
 {
-    int64_t start_s = wm_ledger_head(t->own.ledger)->digest_start_s;
+    const struct wm_ledger_head *head = wm_ledger_head(t->own.ledger);
+    int64_t start_s = head->digest_start_s;
     int64_t period_s = t->o.digest_period_s;
     /* Ends in the past, so that whatever is planned from now on lies behind it. */
-    int64_t periods = (wm_wall_seconds(trail_now(t)) - 1 - start_s) / period_s;
+    int64_t past_s = wm_wall_seconds(trail_now(t)) - 1 - start_s;
+    if (!head->has_previous) {
+        /* A chain begins with a digest of the trail's first second: files that wait for the end of their period are
+         * then told from files whose digests were all taken away. */
+        *out_end_s = start_s + 1;
+        return past_s >= 1;
+    }
+    int64_t periods = past_s / period_s;
     if (periods < 1) {
         int64_t since_s = (wm_clock_mono(t->o.clock).ns - t->own.sealed_at.ns) / WM_NS_PER_S;
         if (since_s < period_s + TRAIL_DIGEST_GRACE_S)
@@ -787,7 +796,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
     uint64_t cursor_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     /* Going on here would leave out the records that get these numbers anew. */
     if (cursor_seq > wm_journal_durable(t->o.journal))
-        return wm_fail(err, WM_E_CORRUPT, "ledger %s has delivered up to entry %llu, the journal ends at %llu: they do not "
+        return wm_fail(err, WM_E_CORRUPT,
+                       "ledger %s has delivered up to entry %llu, the journal ends at %llu: they do not "
                        "belong together", t->o.ledger_path, (unsigned long long)cursor_seq,
                        (unsigned long long)wm_journal_durable(t->o.journal));
     t->own.read_seq = cursor_seq;

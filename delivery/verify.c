@@ -37,6 +37,9 @@
 #define VERIFY_MAX_LISTING_BYTES ((size_t)4 * 1024 * 1024 * 1024)
 /* The tree of one digest of WM_MAX_DIGEST_BYTES, some ten times its text. */
 #define VERIFY_MAX_DOCUMENT_BYTES ((size_t)1024 * 1024 * 1024)
+/* A chain's first digest tells nothing of its pace (ours covers a second, so that there is a chain from the start): the
+ * second one is waited for as long as the longest period of a trail. */
+#define VERIFY_STARTING_PERIOD_S 86400
 /* Digests whose keys are inferred from the period are named up to here: more says nothing more. */
 #define VERIFY_MAX_INFERRED 1000
 #define VERIFY_MAX_MESSAGE_BYTES (8 * 1024)
@@ -75,6 +78,7 @@ struct verify_digest {
     bool backfill;
     size_t object;
     enum verify_state state;
+    bool starting;            /* says that none is before it */
     int64_t start_s, end_s;   /* of the document when there is one, otherwise both are the key's time */
     uint8_t hash[WM_SHA256_BYTES];           /* of the content */
     uint8_t signature_hash[WM_SHA256_BYTES]; /* of the signature's text in lower case */
@@ -481,6 +485,7 @@ static enum wm_status verify_digest(struct verify *v, struct verify_digest *d, s
     if (status != WM_OK || d->state == VERIFY_MOVED)
         return status;
     d->start_s = wm_wall_seconds(start);
+    d->starting = !doc->has_previous;
     d->end_s = wm_wall_seconds(end);
     /* Hex in either case is the same signature; the copy in the next digest is compared by this. */
     wm_buf_clear(&v->message);
@@ -690,7 +695,7 @@ static enum wm_status verify_walk(struct verify *v, size_t first, size_t *out_ne
     if (!chains)
         return wm_fail(v->err, WM_E_NOMEM, "no memory for %zu chains", v->n_chains);
     v->chains = chains;
-    int64_t period_s = before->end_s - before->start_s;
+    int64_t period_s = before->starting ? VERIFY_STARTING_PERIOD_S : before->end_s - before->start_s;
     v->chains[v->n_chains++] = (struct verify_chain){.account = before->account,
                                                      .region = before->region,
                                                      .end_s = before->end_s,

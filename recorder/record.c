@@ -19,42 +19,10 @@ enum omission {
     OMIT_BOTH,
 };
 
-/* Length of the front part that JSON takes as it is: no control character, quote, backslash or non-ASCII byte. */
-static size_t plain_prefix(const char *p, size_t len)
-{
-    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        uint64_t w;
-        memcpy(&w, p + i, sizeof w);
-        uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
-        /* The usual test for a zero byte and for a byte below 0x20 ("Bit Twiddling Hacks", S. E. Anderson); a borrow can
-         * only come from a byte that is itself a hit, so there is no false negative and the loop below is exact. */
-        uint64_t hit = (quote - ones) | (backslash - ones) | (w - ones * 0x20) | w;
-        if (hit & highs)
-            break;
-    }
-    while (i < len && (uint8_t)p[i] >= 0x20 && (uint8_t)p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
-
 /* `before`, then text as a JSON string. */
 static void put_string(struct wm_buf *out, struct wm_view before, struct wm_view text)
 {
-    char *p = wm_buf_room(out, before.len + text.len + 2);
-    if (!p)
-        return;
-    memcpy(p, before.ptr, before.len);
-    if (plain_prefix(text.ptr, text.len) == text.len) {
-        p[before.len] = '"';
-        if (text.len)
-            memcpy(p + before.len + 1, text.ptr, text.len);
-        p[before.len + 1 + text.len] = '"';
-        wm_buf_grow(out, before.len + text.len + 2);
-        return;
-    }
-    wm_buf_grow(out, before.len);
+    wm_buf_add_view(out, before);
     wm_json_write_string(out, text);
 }
 

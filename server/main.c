@@ -260,10 +260,13 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 
 static void daemon_stop(struct daemon *d)
 {
-    int64_t deadline_ms = d->config->http.shutdown_timeout_ms;
-    wm_server_stop(d->server, deadline_ms);
-    for (size_t i = 0; i < d->n_trails; i++)
-        wm_trail_stop(d->trails[i], deadline_ms);
+    wm_server_stop(d->server, d->config->http.shutdown_timeout_ms);
+    /* One deadline for all trails: buckets that are away must not add up. */
+    int64_t until = wm_clock_mono(&wm_clock_system).ns + d->config->http.shutdown_timeout_ms * WM_NS_PER_MS;
+    for (size_t i = 0; i < d->n_trails; i++) {
+        int64_t left_ms = (until - wm_clock_mono(&wm_clock_system).ns) / WM_NS_PER_MS;
+        wm_trail_stop(d->trails[i], left_ms > 0 ? left_ms : 0);
+    }
     free(d->trails);
     wm_signer_close(d->signer);
     wm_auth_close(d->auth);

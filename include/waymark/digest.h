@@ -58,7 +58,7 @@ struct wm_digest {
 /** Append the document: compact, members in AWS's order. */
 void wm_digest_write(const struct wm_digest *d, struct wm_buf *out);
 /**
- * Read a document (ours or AWS's own); everything in it is copied into the arena.
+ * Read a document (ours or AWS's own); everything in it is copied into the arena, which needs some 4 bytes per byte.
  * @return WM_E_INVALID (not JSON, or a member is missing or of the wrong type: *err names it); WM_E_NOMEM
  */
 enum wm_status wm_digest_read(struct wm_arena *a, struct wm_view text, struct wm_digest *out,

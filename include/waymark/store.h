@@ -36,7 +36,7 @@ struct wm_store_s3_options {
     struct wm_view access_key_id;     /* empty: from the file */
     struct wm_view secret_access_key;
     struct wm_view session_token;     /* empty: none */
-    struct wm_view credentials_file;  /* AWS shared-credentials file, read again when it changes; used when no key is given */
+    struct wm_view credentials_file;  /* AWS shared-credentials file, read again when it changes; used without a key */
     struct wm_view profile;           /* in that file; "default" when empty */
     struct wm_view ca_file;           /* PEM; empty: the system's */
     int64_t connect_timeout_ms;       /* 0: 5,000 */

@@ -9,7 +9,8 @@
  *  3. A digest is planned, signed and put the same way, when everything delivered before its end is in the ledger.
  *
  * Nothing is given up: whatever the store answers, the trail waits (jittered, capped backoff), says why on the board
- * and in the log, and goes on by itself.
+ * and in the log, and goes on by itself. Files do not wait for a digest that the store refuses. Only damage (journal
+ * entries that are gone or are not what was planned) makes the trail stand still until a restart.
  */
 #ifndef WAYMARK_TRAIL_H
 #define WAYMARK_TRAIL_H
@@ -48,7 +49,11 @@ struct wm_trail_options {
 
 /**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
- * its thread.
+ * its thread. A new trail begins with the oldest entry that the journal still has.
+ * @return WM_OK; WM_E_INVALID (an option, or the ledger is another trail's); WM_E_CORRUPT (the ledger is damaged, or
+ *         ahead of the journal: the two do not belong together); WM_E_NOT_FOUND (the journal has dropped entries that
+ *         the ledger still needs); WM_E_EXISTS (another process has the ledger open); WM_E_UNSUPPORTED, WM_E_LIMIT,
+ *         WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
  */
 enum wm_status wm_trail_start(const struct wm_trail_options *o, struct wm_trail **out, struct wm_err *err) WM_MUST_CHECK;
 /**

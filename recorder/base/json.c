@@ -375,10 +375,41 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return n <= left && wm_view_is_utf8((struct wm_view){(const char *)p, n}) ? n : 0;
 }
 
+/* Length of the front part that JSON takes as it is: no control character, quote, backslash or non-ASCII byte. */
+static size_t plain_prefix(const char *p, size_t len)
+{
+    const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+    size_t i = 0;
+    for (; i + 8 <= len; i += 8) {
+        uint64_t w;
+        memcpy(&w, p + i, sizeof w);
+        uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
+        /* The usual test for a zero byte and for a byte below 0x20 ("Bit Twiddling Hacks", S. E. Anderson); a borrow can
+         * only come from a byte that is itself a hit, so there is no false negative and the loop below is exact. */
+        uint64_t hit = (quote - ones) | (backslash - ones) | (w - ones * 0x20) | w;
+        if (hit & highs)
+            break;
+    }
+    while (i < len && (uint8_t)p[i] >= 0x20 && (uint8_t)p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 void wm_json_write_string(struct wm_buf *out, struct wm_view text)
 {
-    const unsigned char *p = (const unsigned char *)(text.ptr ? text.ptr : ""), *end = p + text.len, *plain = p;
+    size_t front = plain_prefix(text.ptr, text.len);
+    char *room = front == text.len ? wm_buf_room(out, text.len + 2) : NULL;
+    if (room) { /* nearly every string: nothing to escape */
+        room[0] = '"';
+        if (text.len)
+            memcpy(room + 1, text.ptr, text.len);
+        room[text.len + 1] = '"';
+        wm_buf_grow(out, text.len + 2);
+        return;
+    }
     wm_buf_add_char(out, '"');
+    const unsigned char *plain = (const unsigned char *)text.ptr, *end = text.len ? plain + text.len : plain;
+    const unsigned char *p = text.len ? plain + front : plain;
     while (p < end) {
         char e = escape_of[*p];
         if (e == 0) {

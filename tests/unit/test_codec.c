@@ -165,7 +165,8 @@ static void codec_zstd_reads_streams_and_refuses_skippable_frames(void **state)
 
     wm_buf_init(&back, 100);
     static const char skippable[] = {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 'h', 'i', 'd', 'e'};
-    assert_int_equal(wm_codec_zstd.decompress((struct wm_view){skippable, sizeof skippable}, &back, NULL), WM_E_CORRUPT);
+    assert_int_equal(wm_codec_zstd.decompress((struct wm_view){skippable, sizeof skippable}, &back, NULL),
+                     WM_E_CORRUPT);
     wm_buf_done(&back);
     wm_buf_done(&in);
     wm_buf_done(&packed);

@@ -126,7 +126,8 @@ static void digest_is_written_in_amazons_order(void **state)
     wm_digest_write(&d, &out);
     assert_non_null(strstr(wm_buf_cstr(&out),
         "\"newestEventTime\":null,\"oldestEventTime\":null,\"previousDigestS3Bucket\":\"evidence\","
-        "\"previousDigestS3Object\":\"k\",\"previousDigestHashValue\":\"bb\",\"previousDigestHashAlgorithm\":\"SHA-256\","
+        "\"previousDigestS3Object\":\"k\",\"previousDigestHashValue\":\"bb\","
+        "\"previousDigestHashAlgorithm\":\"SHA-256\","
         "\"previousDigestSignature\":\"cc\",\"logFiles\":[]}"));
     wm_buf_clear(&text);
     wm_digest_string_to_sign(&d, wm_buf_view(&out), &text);

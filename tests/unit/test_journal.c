@@ -450,6 +450,13 @@ static void passed_segments_are_retired_and_reused(void **state)
         wm_journal_stats(j, &s);
         assert_int_equal(read_all(j, s.first_seq), n);
     }
+    for (int i = 0; i < 60; i++) { /* followers keep up: the same three files, over and over */
+        put_range(j, n + 1, n + 20, 20);
+        n += 20;
+        assert_int_equal(wm_journal_set_cursor(j, "fast", n), WM_OK);
+        assert_int_equal(wm_journal_set_cursor(j, "slow", n), WM_OK);
+        settle(j);
+    }
     struct wm_journal_reader *r = NULL;
     assert_int_equal(wm_journal_reader_open(j, 0, &r, NULL), WM_E_NOT_FOUND);
     assert_int_equal(wm_journal_set_cursor(j, "slow", 1), WM_OK); /* back: ignored */
@@ -459,6 +466,7 @@ static void passed_segments_are_retired_and_reused(void **state)
     j = must_open(dir, &rec);
     assert_int_equal(rec.next_seq, n + 1);
     assert_true(rec.first_seq > 3000);
+    assert_int_equal(rec.cut_bytes, 0); /* nothing in a reused file looks like an entry */
     assert_int_equal(read_all(j, rec.first_seq - 1), n);
     wm_journal_close(j);
 }
@@ -500,6 +508,31 @@ static void nothing_is_retired_too_early(void **state)
     wm_journal_close(j);
 }
 
+/* Else a kill before the next commit would leave no entry at all, and nobody knew where the numbers go on. */
+static void newest_durable_entry_is_kept(void **state)
+{
+    (void)state;
+    struct wm_journal *j = must_open(dir, NULL);
+    struct wm_journal_stats s;
+    uint64_t n = 0;
+    assert_int_equal(wm_journal_set_cursor(j, "f", 0), WM_OK);
+    for (;;) {
+        put(j, n + 1, 900);
+        if (j->tail->ordinal == 2)
+            break; /* not committed: all that is durable stands in segment 1 */
+        assert_int_equal(wm_journal_commit(j, ++n, NULL), WM_OK);
+    }
+    assert_int_equal(wm_journal_set_cursor(j, "f", n), WM_OK);
+    settle(j);
+    usleep(30000);
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.first_seq, 1);
+    assert_true(exists(dir, "0000000001.journal"));
+    assert_int_equal(wm_journal_commit(j, n + 1, NULL), WM_OK);
+    wait_until_retired(j, n + 1);
+    wm_journal_close(j);
+}
+
 static void full_journal_refuses_before_any_effect(void **state)
 {
     (void)state;
@@ -516,7 +549,7 @@ static void full_journal_refuses_before_any_effect(void **state)
         if (status == WM_E_FULL)
             break;
         assert_int_equal(status, WM_OK);
-        n++;
+        assert_true(++n < 5000);
         assert_int_equal(seq, n);
         assert_int_equal(wm_journal_commit(j, n, NULL), WM_OK);
     }
@@ -738,10 +771,11 @@ static void cut_entries_do_not_come_back(void **state)
     struct wm_journal_recovery rec;
     struct made m;
     uint64_t seq;
-    flip(image, 1, frame_offset(image, 1, 8) + 80); /* 9 and 10 behind it are whole */
+    flip(image, 1, frame_offset(image, 1, 6) + 80); /* 7 to 10 behind it, of the same batch, are whole */
     struct wm_journal *j = must_open(image, &rec);
-    assert_int_equal(rec.next_seq, 8);
-    make_entry(&m, 8, -1); /* as long as the one that was torn, so that the old 9 would begin where it ends */
+    assert_int_equal(rec.next_seq, 6);
+    /* With the mark before it as long as the one that was torn, so that the old 7 would begin where it ends. */
+    make_entry(&m, 6, (int)(6ull * 2654435761u % 700) - FRAME_HEADER_BYTES);
     m.e.time.ns++;
     assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK);
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
@@ -751,9 +785,66 @@ static void cut_entries_do_not_come_back(void **state)
     folder_copy(image, again); /* killed once more */
     wm_journal_close(j);
     assert_int_equal(try_open(again, SMALL, 0, &j, &rec, NULL), WM_OK);
-    assert_int_equal(rec.next_seq, 9);
+    assert_int_equal(rec.next_seq, 7);
     wm_journal_close(j);
     folder_remove(again);
+}
+
+/* Killed after a batch of which the first part ends segment 1. @return the first entry of segment 2 */
+static uint64_t make_crossing(uint64_t *out_last)
+{
+    struct wm_journal *j = must_open(dir, NULL);
+    uint64_t n = 0, first = 0;
+    settle(j);
+    put(j, ++n, 900);
+    assert_int_equal(wm_journal_commit(j, n, NULL), WM_OK);
+    do
+        put(j, ++n, 900);
+    while (j->tail->ordinal == 1);
+    first = n;
+    for (int i = 0; i < 3; i++)
+        put(j, ++n, 900);
+    assert_int_equal(wm_journal_commit(j, n, NULL), WM_OK);
+    settle(j);
+    folder_copy(dir, image);
+    wm_journal_close(j);
+    *out_last = n;
+    return first;
+}
+
+static void batch_over_two_segments_is_cut_or_reported(void **state)
+{
+    (void)state;
+    uint64_t last, first = make_crossing(&last);
+    struct wm_journal *j = NULL;
+    struct wm_journal_recovery rec;
+    struct made m;
+    uint64_t seq;
+    flip(image, 2, SEGMENT_HEADER_BYTES + 80); /* the second part is torn at its begin, its rest is whole */
+    j = must_open(image, &rec);
+    assert_int_equal(rec.next_seq, first);
+    assert_true(rec.cut_bytes > 0);
+    make_entry(&m, first, 900);
+    m.e.time.ns++;
+    assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK); /* goes where the torn one stood */
+    assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    assert_int_equal(j->tail->ordinal, 2);
+    char again[sizeof image + 8];
+    snprintf(again, sizeof again, "%s.again", image);
+    settle(j);
+    folder_copy(image, again);
+    wm_journal_close(j);
+    assert_int_equal(try_open(again, SMALL, 0, &j, &rec, NULL), WM_OK);
+    assert_int_equal(rec.next_seq, first + 1);
+    wm_journal_close(j);
+    folder_remove(again);
+
+    folder_remove(dir); /* the first part was synced before the second was written: it cannot be torn */
+    last = 0;
+    first = make_crossing(&last);
+    flip(image, 1, frame_offset(image, 1, first - 1) + 80);
+    assert_int_equal(try_open(image, SMALL, 0, &j, &rec, NULL), WM_E_CORRUPT);
+    assert_int_equal(rec.damaged_seq, first - 1);
 }
 
 static void recovered_entries_are_never_torn_again(void **state)
@@ -1234,6 +1325,7 @@ int main(void)
         TEST(entries_go_on_over_segments),
         TEST(passed_segments_are_retired_and_reused),
         TEST(nothing_is_retired_too_early),
+        TEST(newest_durable_entry_is_kept),
         TEST(full_journal_refuses_before_any_effect),
         TEST(full_disk_refuses_and_goes_on_when_space_returns),
         TEST(failed_sync_is_final_and_a_restart_recovers),
@@ -1241,6 +1333,7 @@ int main(void)
         TEST(threads_share_commits),
         TEST(torn_tail_is_cut),
         TEST(cut_entries_do_not_come_back),
+        TEST(batch_over_two_segments_is_cut_or_reported),
         TEST(recovered_entries_are_never_torn_again),
         TEST(damage_before_the_tail_is_reported),
         TEST(missing_swapped_and_foreign_segments_are_reported),

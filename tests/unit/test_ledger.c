@@ -273,7 +273,8 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     assert_int_equal(wm_ledger_open(scratch_path(s, "foreign2"), &who, 0, 0, &other, &err), WM_E_INVALID);
     char text[4096];
     memset(text, 'x', sizeof text);
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "text"), (struct wm_view){text, sizeof text}, 0600, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "text"), (struct wm_view){text, sizeof text},
+                                        0600, NULL), WM_OK);
     assert_int_equal(wm_ledger_open(scratch_path(s, "text"), &who, 0, 0, &other, &err), WM_E_CORRUPT);
     assert_int_not_equal(wm_ledger_open(scratch_path(s, "."), &who, 0, 0, &other, &err), WM_OK);
     assert_int_not_equal(wm_ledger_open(scratch_path(s, "absent/ledger"), &who, 0, 0, &other, &err), WM_OK);

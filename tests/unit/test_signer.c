@@ -179,7 +179,8 @@ static void signer_refuses_keys_that_others_may_read_or_that_are_none(void **sta
     wm_signer_close(signer);
     (void)snprintf(name, sizeof name, "keys/%s.pem", fingerprint);
     assert_int_equal(chmod(scratch_path(s, name), 0640), 0);
-    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_DENIED);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err),
+                     WM_E_DENIED);
     assert_non_null(strstr(err.message, "chmod 600"));
     assert_int_equal(chmod(scratch_path(s, name), 0600), 0);
 
@@ -193,11 +194,13 @@ static void signer_refuses_keys_that_others_may_read_or_that_are_none(void **sta
     char other_name[64];
     (void)snprintf(other_name, sizeof other_name, "keys/%s.pem", other);
     assert_int_equal(rename(scratch_path(&second, other_name), scratch_path(s, name)), 0);
-    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_CORRUPT);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err),
+                     WM_E_CORRUPT);
     scratch_remove(&second);
 
     assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, name), WM_LIT("no key\n"), 0600, NULL), WM_OK);
-    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err), WM_E_CORRUPT);
+    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, scratch_path(s, "keys"), NULL, &signer, &err),
+                     WM_E_CORRUPT);
     assert_non_null(strstr(err.message, fingerprint));
 }
 
@@ -220,7 +223,8 @@ static void signer_key_is_not_used_when_it_is_not_durable(void **state)
         struct wm_err err;
         io.ctx = &left;
         io.fsync = failing_fsync;
-        assert_int_equal(wm_signer_open(&io, &wm_clock_system, scratch_path(s, good ? "k1" : "k0"), NULL, &signer, &err), WM_OK);
+        assert_int_equal(wm_signer_open(&io, &wm_clock_system, scratch_path(s, good ? "k1" : "k0"), NULL, &signer,
+                                        &err), WM_OK);
         assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, &err), WM_E_IO);
         left = 100;
         assert_int_equal(wm_signer_key_for(signer, start_time(), fingerprint, &err), WM_OK);
@@ -233,9 +237,12 @@ static void write_keys(const struct scratch *s, const char *value, const char *f
 {
     struct wm_buf text;
     wm_buf_init(&text, 1 << 16);
-    wm_buf_addf(&text, "{\"PublicKeyList\":[{\"Value\":\"%s\",\"ValidityStartTime\":%s,\"ValidityEndTime\":%s,\"Fingerprint\":\"%s\"}]}",
+    wm_buf_addf(&text,
+                "{\"PublicKeyList\":[{\"Value\":\"%s\",\"ValidityStartTime\":%s,\"ValidityEndTime\":%s,"
+                "\"Fingerprint\":\"%s\"}]}",
                 value, from, until, fingerprint);
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "ring.json"), wm_buf_view(&text), 0644, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "ring.json"), wm_buf_view(&text), 0644, NULL),
+                     WM_OK);
     wm_buf_done(&text);
 }
 
@@ -253,7 +260,8 @@ static void keyring_reads_what_the_aws_cli_prints(void **state)
     wm_arena_init(&a, 1 << 20);
     assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(s, "keys/public-keys.json"), &text, NULL), WM_OK);
     assert_int_equal(wm_json_parse(&a, wm_buf_view(&text), &root, NULL), WM_OK);
-    assert_true(wm_view_copy(wm_json_get_text(wm_json_get(root, "PublicKeyList")->first, "Value"), value, sizeof value));
+    assert_true(wm_view_copy(wm_json_get_text(wm_json_get(root, "PublicKeyList")->first, "Value"), value,
+                             sizeof value));
     wm_buf_done(&text);
     wm_arena_done(&a);
 
@@ -315,14 +323,17 @@ static void keyring_verifies_the_reference_vector(void **state)
     char to_sign[1024], hex[65] = "";
     wm_sha256(body.ptr, body.len, hash);
     wm_hex(hash, sizeof hash, hex);
-    (void)snprintf(to_sign, sizeof to_sign, "2026-03-01T11:00:00Z\nvec-bucket/AWSLogs/111122223333/CloudTrail-Digest/us-east-1/"
-                   "2026/03/01/111122223333_CloudTrail-Digest_us-east-1_vec-trail_us-east-1_20260301T110000Z.json.gz\n%s\nnull", hex);
+    (void)snprintf(to_sign, sizeof to_sign,
+                   "2026-03-01T11:00:00Z\nvec-bucket/AWSLogs/111122223333/CloudTrail-Digest/us-east-1/"
+                   "2026/03/01/111122223333_CloudTrail-Digest_us-east-1_vec-trail_us-east-1_20260301T110000Z.json.gz"
+                   "\n%s\nnull", hex);
     write_keys(s, key, fingerprint, "1772355600.0", "1774947600.0");
     struct wm_keyring *ring = NULL;
     assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(s, "ring.json"), &ring, NULL), WM_OK);
     assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL), WM_OK);
     to_sign[0] = '3';
-    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL), WM_E_DENIED);
+    assert_int_equal(wm_keyring_verify(ring, wm_view_of(fingerprint), wm_view_of(to_sign), signature, NULL),
+                     WM_E_DENIED);
     to_sign[0] = '2';
     wm_keyring_free(ring);
 

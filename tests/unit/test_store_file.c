@@ -77,10 +77,12 @@ static void store_file_keeps_objects_and_headers(void **state)
     struct wm_buf text;
     wm_buf_init(&text, 4096);
     assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(s, "bucket/.metadata/a/b/c.json"), &text, NULL), WM_OK);
-    assert_string_equal(wm_buf_cstr(&text), "{\"content-type\":\"application/json\",\"x-amz-acl\":\"bucket-owner-full-control\","
+    assert_string_equal(wm_buf_cstr(&text),
+                        "{\"content-type\":\"application/json\",\"x-amz-acl\":\"bucket-owner-full-control\","
                                             "\"x-amz-meta-signature\":\"ab\\\"cd\"}\n");
     /* without metadata, or with nonsense for it, the object still reads */
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.metadata/a/b/c.json"), WM_LIT("no"), 0600, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.metadata/a/b/c.json"), WM_LIT("no"),
+                                        0600, NULL), WM_OK);
     wm_buf_clear(&body);
     assert_int_equal(wm_store_get(store, WM_LIT("a/b/c.json"), &body, &a, got, &n, NULL), WM_OK);
     assert_int_equal(n, 0);
@@ -107,7 +109,8 @@ static void store_file_never_overwrites(void **state)
     assert_int_equal(wm_store_put(store, WM_LIT("k"), WM_LIT("one"), WM_EMPTY, headers, 3, &err), WM_OK);
     static const char *const others[] = {"two", "on", "ones", ""};
     for (size_t i = 0; i < 4; i++) {
-        assert_int_equal(wm_store_put(store, WM_LIT("k"), wm_view_of(others[i]), WM_EMPTY, headers, 3, &err), WM_E_EXISTS);
+        assert_int_equal(wm_store_put(store, WM_LIT("k"), wm_view_of(others[i]), WM_EMPTY, headers, 3, &err),
+                         WM_E_EXISTS);
         assert_object(store, "k", "one");
     }
     struct wm_store_header other = {WM_LIT("x-amz-meta-signature"), WM_LIT("another")};
@@ -175,8 +178,9 @@ static void store_file_says_when_the_folder_is_gone_and_goes_on_when_it_is_back(
     assert_int_equal(wm_store_put(store, WM_LIT("a/2"), WM_LIT("y"), WM_EMPTY, NULL, 0, &err), WM_OK);
     assert_object(store, "a/1", "x");
     assert_object(store, "a/2", "y");
-    assert_int_equal(wm_store_get(store, WM_LIT("a"), &body, NULL, NULL, NULL, &err), WM_E_NOT_FOUND);     /* a folder */
-    assert_int_equal(wm_store_get(store, WM_LIT("a/1/z"), &body, NULL, NULL, NULL, &err), WM_E_NOT_FOUND); /* below a file */
+    assert_int_equal(wm_store_get(store, WM_LIT("a"), &body, NULL, NULL, NULL, &err), WM_E_NOT_FOUND); /* a folder */
+    /* below a file */
+    assert_int_equal(wm_store_get(store, WM_LIT("a/1/z"), &body, NULL, NULL, NULL, &err), WM_E_NOT_FOUND);
     assert_string_equal(err.code, "NoSuchKey");
     wm_buf_done(&body);
     wm_store_free(store);
@@ -218,7 +222,8 @@ static void store_file_lists_in_the_order_of_keys(void **state)
     /* "a-b" < "a.b" < "a/b" < "aa", as S3 sorts, whatever is a folder on disk */
     static const char *const keys[] = {"aa", "a/z", "a-b", "a/b/c", "a.b", "b", "a/b-d", "A"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        assert_int_equal(wm_store_put(store, wm_view_of(keys[i]), wm_view_of(keys[i]), WM_EMPTY, headers, 3, NULL), WM_OK);
+        assert_int_equal(wm_store_put(store, wm_view_of(keys[i]), wm_view_of(keys[i]), WM_EMPTY, headers, 3, NULL),
+                         WM_OK);
     assert_int_equal(symlink(".", scratch_path(s, "bucket/loop")), 0);
     assert_int_equal(mkfifo(scratch_path(s, "bucket/pipe"), 0600), 0);
     static const struct {
@@ -246,7 +251,8 @@ static void store_file_lists_in_the_order_of_keys(void **state)
     }
     struct wm_buf body;
     wm_buf_init(&body, 100);
-    assert_int_equal(wm_store_get(store, WM_LIT("pipe"), &body, NULL, NULL, NULL, NULL), WM_E_NOT_FOUND); /* and does not hang */
+    /* does not hang */
+    assert_int_equal(wm_store_get(store, WM_LIT("pipe"), &body, NULL, NULL, NULL, NULL), WM_E_NOT_FOUND);
     wm_buf_done(&body);
     wm_store_free(store);
 }
@@ -287,7 +293,7 @@ static ssize_t faulty_pwrite(void *ctx, int fd, const void *buf, size_t len, uin
     return rc < 0 ? rc : wm_io_posix.pwrite(NULL, fd, buf, len, offset);
 }
 
-/* Fail operation 1, 2, 3 … of a put: it says so or it is stored, and the next attempt ends well with one whole object. */
+/* Fail operation 1, 2, 3 … of a put: it says so or it is stored, and the next attempt ends well with one object. */
 static void store_file_put_survives_each_failed_operation(void **state)
 {
     static const int errors[] = {EIO, ENOSPC, EACCES};
@@ -359,8 +365,10 @@ static void store_file_sweeps_what_a_crash_left_aside(void **state)
 {
     struct scratch *s = *state;
     assert_int_equal(wm_io_make_dirs(&wm_io_posix, scratch_path(s, "bucket/.incoming"), 0700, NULL), WM_OK);
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.incoming/old"), WM_LIT("x"), 0600, NULL), WM_OK);
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.incoming/new"), WM_LIT("x"), 0600, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.incoming/old"), WM_LIT("x"), 0600, NULL),
+                     WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "bucket/.incoming/new"), WM_LIT("x"), 0600, NULL),
+                     WM_OK);
     struct utimbuf then = {1000000, 1000000};
     assert_int_equal(utime(scratch_path(s, "bucket/.incoming/old"), &then), 0);
     struct wm_store *store = open_store(s, &wm_io_posix);
@@ -386,7 +394,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(store_file_keeps_objects_and_headers, setup, teardown),
         cmocka_unit_test_setup_teardown(store_file_never_overwrites, setup, teardown),
         cmocka_unit_test_setup_teardown(store_file_refuses_keys_that_leave_the_folder, setup, teardown),
-        cmocka_unit_test_setup_teardown(store_file_says_when_the_folder_is_gone_and_goes_on_when_it_is_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(store_file_says_when_the_folder_is_gone_and_goes_on_when_it_is_back, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(store_file_get_obeys_the_ceiling, setup, teardown),
         cmocka_unit_test_setup_teardown(store_file_lists_in_the_order_of_keys, setup, teardown),
         cmocka_unit_test_setup_teardown(store_file_put_survives_each_failed_operation, setup, teardown),

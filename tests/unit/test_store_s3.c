@@ -20,7 +20,9 @@
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 #define OK_EMPTY "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-#define STEPS(...) (const struct http_step[]){__VA_ARGS__}, sizeof((const struct http_step[]){__VA_ARGS__}) / sizeof(struct http_step)
+#define STEPS(...)                             \
+    (const struct http_step[]){__VA_ARGS__}, \
+        sizeof((const struct http_step[]){__VA_ARGS__}) / sizeof(struct http_step)
 
 /* An answer with an S3 error document. */
 #define S3_ERROR(status, extra, code, message)                                                                    \
@@ -86,7 +88,8 @@ static void assert_signed(const struct rig *r, size_t i, const char *secret)
         if (colon == line.len)
             continue;
         assert_true(n < 32);
-        headers[n++] = (struct wm_sigv4_header){wm_view_sub(line, 0, colon), wm_view_trim(wm_view_sub(line, colon + 1, line.len))};
+        headers[n++] = (struct wm_sigv4_header){wm_view_sub(line, 0, colon),
+                                                wm_view_trim(wm_view_sub(line, colon + 1, line.len))};
     }
     uint8_t hash[WM_SHA256_BYTES];
     char hex[WM_SHA256_HEX_BYTES], message[256] = "";
@@ -104,9 +107,11 @@ static void assert_signed(const struct rig *r, size_t i, const char *secret)
     struct wm_sigv4_claim claim;
     struct wm_sigv4_cache *cache = wm_sigv4_cache_new();
     assert_int_equal(wm_sigv4_parse(&request, &claim, message), WM_SIGV4_OK);
-    if (wm_sigv4_verify(cache, &request, &claim, wm_view_of(secret), WM_LIT("eu-central-1"), WM_LIT("s3"), r->now, message) != WM_SIGV4_OK)
+    if (wm_sigv4_verify(cache, &request, &claim, wm_view_of(secret), WM_LIT("eu-central-1"), WM_LIT("s3"), r->now,
+                        message) != WM_SIGV4_OK)
         fail_msg("request %zu: %s\n%s", i, message, seen->head);
-    assert_string_equal(http_header(seen->head, "x-amz-content-sha256"), (snprintf(message, sizeof message, "%.64s", hex), message));
+    assert_string_equal(http_header(seen->head, "x-amz-content-sha256"),
+                        (snprintf(message, sizeof message, "%.64s", hex), message));
     wm_sigv4_cache_free(cache);
 }
 
@@ -161,28 +166,40 @@ static void s3_put_answers_become_statuses(void **state)
         bool retryable;
         int64_t retry_after_ms;
     } cases[] = {
-        {S3_ERROR("503 Slow Down", "Retry-After: 7\r\n", "SlowDown", "Reduce your request rate."), WM_E_UNAVAILABLE, "SlowDown", true, 7000},
-        {S3_ERROR("503 Slow Down", "Retry-After: Sun, 01 Mar 2026 10:07:42 GMT\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 30000},
-        {S3_ERROR("503 Slow Down", "Retry-After: 99999999999999999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 0},
-        {S3_ERROR("503 Slow Down", "Retry-After: 999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true, 3600000},
+        {S3_ERROR("503 Slow Down", "Retry-After: 7\r\n", "SlowDown", "Reduce your request rate."), WM_E_UNAVAILABLE,
+         "SlowDown", true, 7000},
+        {S3_ERROR("503 Slow Down", "Retry-After: Sun, 01 Mar 2026 10:07:42 GMT\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE,
+         "SlowDown", true, 30000},
+        {S3_ERROR("503 Slow Down", "Retry-After: 99999999999999999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE,
+         "SlowDown", true, 0},
+        {S3_ERROR("503 Slow Down", "Retry-After: 999999999\r\n", "SlowDown", "x"), WM_E_UNAVAILABLE, "SlowDown", true,
+         3600000},
         {S3_ERROR("500 Internal Server Error", "", "InternalError", ""), WM_E_UNAVAILABLE, "InternalError", true, 0},
         {S3_ERROR("403 Forbidden", "", "AccessDenied", "Access Denied"), WM_E_DENIED, "AccessDenied", false, 0},
         {S3_ERROR("403 Forbidden", "", "SignatureDoesNotMatch", ""), WM_E_DENIED, "SignatureDoesNotMatch", false, 0},
-        {S3_ERROR("400 Bad Request", "", "ExpiredToken", "The provided token has expired."), WM_E_DENIED, "ExpiredToken", false, 0},
+        {S3_ERROR("400 Bad Request", "", "ExpiredToken", "The provided token has expired."), WM_E_DENIED,
+         "ExpiredToken", false, 0},
         {S3_ERROR("404 Not Found", "", "NoSuchBucket", "x"), WM_E_NOT_FOUND, "NoSuchBucket", true, 0},
-        {S3_ERROR("409 Conflict", "", "ConditionalRequestConflict", "x"), WM_E_UNAVAILABLE, "ConditionalRequestConflict", true, 0},
-        {S3_ERROR("400 Bad Request", "", "XAmzContentSHA256Mismatch", "x"), WM_E_UNAVAILABLE, "XAmzContentSHA256Mismatch", true, 0},
+        {S3_ERROR("409 Conflict", "", "ConditionalRequestConflict", "x"), WM_E_UNAVAILABLE,
+         "ConditionalRequestConflict", true, 0},
+        {S3_ERROR("400 Bad Request", "", "XAmzContentSHA256Mismatch", "x"), WM_E_UNAVAILABLE,
+         "XAmzContentSHA256Mismatch", true, 0},
         {S3_ERROR("507 Insufficient Storage", "", "XMinioStorageFull", "x"), WM_E_FULL, "XMinioStorageFull", true, 0},
         {S3_ERROR("400 Bad Request", "", "InvalidRequest", "x"), WM_E_INVALID, "InvalidRequest", false, 0},
-        {S3_ERROR("301 Moved Permanently", "x-amz-bucket-region: us-west-2\r\nLocation: http://127.0.0.1:1/\r\n", "PermanentRedirect", "x"),
+        {S3_ERROR("301 Moved Permanently", "x-amz-bucket-region: us-west-2\r\nLocation: http://127.0.0.1:1/\r\n",
+                  "PermanentRedirect", "x"),
          WM_E_INVALID, "PermanentRedirect", false, 0},
-        {S3_ERROR("200 OK", "", "InternalError", "We encountered an internal error."), WM_E_UNAVAILABLE, "InternalError", true, 0},
+        {S3_ERROR("200 OK", "", "InternalError", "We encountered an internal error."), WM_E_UNAVAILABLE,
+         "InternalError", true, 0},
         {S3_ERROR("200 OK", "", "Odd", ""), WM_E_UNAVAILABLE, "Odd", true, 0},
-        {"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 18\r\n\r\n<html>oops</htm l>", WM_E_UNAVAILABLE, "Http502", true, 0},
+        {"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 18\r\n\r\n<html>oops</htm l>", WM_E_UNAVAILABLE, "Http502", true,
+         0},
         {"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", WM_E_DENIED, "Http403", false, 0},
-        {"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n", WM_E_UNAVAILABLE, "Http429", true, 1000},
+        {"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n", WM_E_UNAVAILABLE, "Http429",
+         true, 1000},
         /* a document with a document type is no S3 error */
-        {"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n<!DOCTYPE x [<!ENTITY a \"SlowDown\">]><Error><Code>&a;</Code></Error>",
+        {"HTTP/1.1 500 Oops\r\nConnection: close\r\n\r\n<!DOCTYPE x [<!ENTITY a \"SlowDown\">]>"
+         "<Error><Code>&a;</Code></Error>",
          WM_E_UNAVAILABLE, "Http500", true, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -191,7 +208,8 @@ static void s3_put_answers_become_statuses(void **state)
         rig_start(&r, STEPS({strstr(cases[i].answer, "Connection: close") ? HTTP_CUT : HTTP_ANSWER, cases[i].answer}));
         enum wm_status status = put(&r, &err);
         if (status != cases[i].status || strcmp(err.code, cases[i].code) != 0 || err.retryable != cases[i].retryable)
-            fail_msg("case %zu: %s, code %s, retryable %d: %s", i, wm_status_name(status), err.code, err.retryable, err.message);
+            fail_msg("case %zu: %s, code %s, retryable %d: %s", i, wm_status_name(status), err.code, err.retryable,
+                     err.message);
         assert_int_equal(wm_store_retry_after_ms(r.store), cases[i].retry_after_ms);
         assert_int_equal(r.script.n_seen, 1); /* repeating is the trail's, not the store's */
         assert_null(strstr(err.message, SECRET));
@@ -206,7 +224,8 @@ static void s3_put_survives_a_broken_network(void **state)
     (void)state;
     struct rig r;
     struct wm_err err;
-    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET), .request_timeout_ms = 300};
+    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET),
+                                    .request_timeout_ms = 300};
     rig_start_with(&r, o, STEPS({HTTP_SWALLOW, NULL}, {HTTP_CUT, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"},
                                 {HTTP_HANG, NULL}, {HTTP_CUT, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY}));
     for (int i = 0; i < 3; i++) {
@@ -271,9 +290,11 @@ static void s3_put_looks_first_where_the_condition_is_unknown(void **state)
     (void)state;
     struct rig r;
     struct wm_err err;
-    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"}, {HTTP_ANSWER, OK_EMPTY},
+    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"},
+                        {HTTP_ANSWER, OK_EMPTY},
                         /* the second put knows: HEAD, then GET since it is there */
-                        {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"}, {HTTP_ANSWER, FOUND("body", "abcd")},
+                        {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"},
+                        {HTTP_ANSWER, FOUND("body", "abcd")},
                         /* a third one: HEAD fails */
                         {HTTP_ANSWER, "HTTP/1.1 503 Slow Down\r\n\r\n"}));
     assert_int_equal(put(&r, &err), WM_OK);
@@ -290,7 +311,8 @@ static void s3_put_looks_first_where_the_condition_is_unknown(void **state)
     assert_int_equal(r.script.n_seen, 6);
     rig_stop(&r);
     /* 501 for another reason (encryption, say) stays an error */
-    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"}, {HTTP_CUT, UNKNOWN_CONDITION}));
+    rig_start(&r, STEPS({HTTP_CUT, UNKNOWN_CONDITION}, {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"},
+                        {HTTP_CUT, UNKNOWN_CONDITION}));
     assert_int_equal(put(&r, &err), WM_E_UNSUPPORTED);
     assert_string_equal(err.code, "NotImplemented");
     rig_stop(&r);
@@ -301,9 +323,11 @@ static void s3_corrects_a_clock_that_is_off(void **state)
     (void)state;
     struct rig r;
     struct wm_err err;
-    rig_start(&r, STEPS({HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "RequestTimeTooSkewed", "x")},
+    rig_start(&r, STEPS({HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n",
+                                            "RequestTimeTooSkewed", "x")},
                         {HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY},
-                        {HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "RequestTimeTooSkewed", "x")}));
+                        {HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n",
+                                            "RequestTimeTooSkewed", "x")}));
     assert_int_equal(put(&r, &err), WM_OK);
     assert_string_equal(http_header(r.script.seen[1].head, "x-amz-date"), "20260301T120000Z");
     assert_int_equal(put(&r, &err), WM_OK); /* remembered */
@@ -315,7 +339,8 @@ static void s3_corrects_a_clock_that_is_off(void **state)
 
 static void write_credentials(const struct scratch *s, const char *text)
 {
-    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "credentials"), wm_view_of(text), 0600, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(s, "credentials"), wm_view_of(text), 0600, NULL),
+                     WM_OK);
 }
 
 static void s3_reads_credentials_again(void **state)
@@ -325,22 +350,28 @@ static void s3_reads_credentials_again(void **state)
     struct scratch s;
     struct wm_err err;
     scratch_make(&s);
-    struct wm_store_s3_options o = {.credentials_file = wm_view_of(scratch_path(&s, "credentials")), .profile = WM_LIT("trail")};
-    rig_start_with(&r, o, STEPS({HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY}, {HTTP_CUT, S3_ERROR("403 Forbidden", "", "AccessDenied", "x")},
-                                {HTTP_CUT, S3_ERROR("400 Bad Request", "", "ExpiredToken", "x")}, {HTTP_ANSWER, OK_EMPTY}));
+    struct wm_store_s3_options o = {.credentials_file = wm_view_of(scratch_path(&s, "credentials")),
+                                    .profile = WM_LIT("trail")};
+    rig_start_with(&r, o, STEPS({HTTP_ANSWER, OK_EMPTY}, {HTTP_ANSWER, OK_EMPTY},
+                                {HTTP_CUT, S3_ERROR("403 Forbidden", "", "AccessDenied", "x")},
+                                {HTTP_CUT, S3_ERROR("400 Bad Request", "", "ExpiredToken", "x")},
+                                {HTTP_ANSWER, OK_EMPTY}));
     assert_int_equal(put(&r, &err), WM_E_DENIED); /* no file yet */
     assert_string_equal(err.code, "CredentialsNotFound");
     assert_true(err.retryable);
     write_credentials(&s, "[other]\naws_access_key_id=X\naws_secret_access_key=Y\n");
     assert_int_equal(put(&r, &err), WM_E_DENIED); /* no such profile */
     assert_int_equal(r.script.n_seen, 0);
-    write_credentials(&s, "# of the trail\n[default]\naws_access_key_id = WRONG\n\n[trail]\r\naws_access_key_id = AKIAONE\r\n"
+    write_credentials(&s, "# of the trail\n[default]\naws_access_key_id = WRONG\n\n[trail]\r\n"
+                          "aws_access_key_id = AKIAONE\r\n"
                           "  aws_secret_access_key=secret/one+ \r\n; end\n[z]\naws_access_key_id=Z\n");
     assert_int_equal(put(&r, &err), WM_OK);
-    assert_non_null(strstr(http_header(r.script.seen[0].head, "authorization"), "Credential=AKIAONE/20260301/eu-central-1/s3/aws4_request"));
+    assert_non_null(strstr(http_header(r.script.seen[0].head, "authorization"),
+                           "Credential=AKIAONE/20260301/eu-central-1/s3/aws4_request"));
     assert_signed(&r, 0, "secret/one+");
     /* rotated: seen without being told; the same key id with another secret, and a token */
-    write_credentials(&s, "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-two\naws_session_token=tok/en==\n");
+    write_credentials(&s, "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-two\n"
+                          "aws_session_token=tok/en==\n");
     assert_int_equal(put(&r, &err), WM_OK);
     assert_string_equal(http_header(r.script.seen[1].head, "x-amz-security-token"), "tok/en==");
     assert_signed(&r, 1, "secret-two");
@@ -352,7 +383,8 @@ static void s3_reads_credentials_again(void **state)
     struct timespec times[2];
     assert_int_equal(stat(scratch_path(&s, "credentials"), &st), 0);
     int fd = open(scratch_path(&s, "credentials"), O_WRONLY | O_TRUNC);
-    const char *fresh = "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-3wo\naws_session_token=tok/en==\n";
+    const char *fresh = "[trail]\naws_access_key_id=AKIAONE\naws_secret_access_key=secret-3wo\n"
+                        "aws_session_token=tok/en==\n";
     assert_int_equal(write(fd, fresh, strlen(fresh)), strlen(fresh));
     times[0] = st.st_atim;
     times[1] = st.st_mtim;
@@ -375,7 +407,9 @@ static void s3_get_gives_bytes_and_headers(void **state)
     struct wm_arena a;
     struct wm_store_header got[WM_STORE_MAX_HEADERS];
     size_t n;
-    rig_start(&r, STEPS({HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCONTENT-ENCODING: gzip\r\nETag: \"x\"\r\n"
+    rig_start(&r,
+              STEPS({HTTP_ANSWER,
+                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCONTENT-ENCODING: gzip\r\nETag: \"x\"\r\n"
                                       "X-Amz-Meta-Signature:  ab:cd \r\nContent-Length: 7\r\n\r\nnot gz!"},
                         {HTTP_CUT, S3_ERROR("404 Not Found", "", "NoSuchKey", "x")},
                         {HTTP_CUT, S3_ERROR("404 Not Found", "", "NoSuchBucket", "x")},
@@ -401,14 +435,18 @@ static void s3_get_gives_bytes_and_headers(void **state)
     rig_stop(&r);
 }
 
-#define LISTING(inner) "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" inner "</ListBucketResult>"
-#define ENTRY(key, size) "<Contents><Key>" key "</Key><LastModified>2026-03-01T10:07:12.345Z</LastModified><ETag>&#34;x&#34;</ETag>" \
-                         "<Size>" size "</Size><Owner><ID>1</ID><DisplayName>n</DisplayName></Owner></Contents>"
+#define LISTING(inner)                                                                       \
+    "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<?xml version=\"1.0\"?>"                      \
+    "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" inner "</ListBucketResult>"
+#define ENTRY(key, size)                                                                     \
+    "<Contents><Key>" key "</Key><LastModified>2026-03-01T10:07:12.345Z</LastModified>"      \
+    "<ETag>&#34;x&#34;</ETag><Size>" size "</Size><Owner><ID>1</ID><DisplayName>n</DisplayName></Owner></Contents>"
 
 static enum wm_status collect(void *arg, const struct wm_store_object *o)
 {
     struct wm_buf *out = arg;
-    wm_buf_addf(out, "%.*s=%llu@%lld\n", WM_ARG(o->key), (unsigned long long)o->size, (long long)wm_wall_seconds(o->modified));
+    wm_buf_addf(out, "%.*s=%llu@%lld\n", WM_ARG(o->key), (unsigned long long)o->size,
+                (long long)wm_wall_seconds(o->modified));
     return WM_OK;
 }
 
@@ -419,13 +457,20 @@ static void s3_list_pages_and_decodes(void **state)
     struct wm_err err;
     struct wm_buf out;
     wm_buf_init(&out, 4096);
-    rig_start(&r, STEPS({HTTP_CUT, LISTING("<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>" ENTRY("p%2Fa+b%2Bc%26", "1") ENTRY("p/b", "2")
+    rig_start(&r,
+              STEPS({HTTP_CUT,
+                     LISTING("<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+                             ENTRY("p%2Fa+b%2Bc%26", "1") ENTRY("p/b", "2")
                                            "<NextContinuationToken>to/ken&amp;=+</NextContinuationToken>")},
-                        {HTTP_CUT, LISTING("<IsTruncated>false</IsTruncated>" ENTRY("p/c+&amp;%41&#233;", "18446744073709551615"))}));
+                        {HTTP_CUT, LISTING("<IsTruncated>false</IsTruncated>" 
+                                           ENTRY("p/c+&amp;%41&#233;", "18446744073709551615"))}));
     assert_int_equal(wm_store_list(r.store, WM_LIT("p/ö"), collect, &out, &err), WM_OK);
-    assert_string_equal(wm_buf_cstr(&out), "p/a b+c&=1@1772359632\np/b=2@1772359632\np/c+&%41é=18446744073709551615@1772359632\n");
-    assert_non_null(strstr(r.script.seen[0].head, "GET /evidence?encoding-type=url&list-type=2&max-keys=1000&prefix=p%2F%C3%B6 HTTP"));
-    assert_non_null(strstr(r.script.seen[1].head, "GET /evidence?continuation-token=to%2Fken%26%3D%2B&encoding-type=url&"));
+    assert_string_equal(wm_buf_cstr(&out),
+                        "p/a b+c&=1@1772359632\np/b=2@1772359632\np/c+&%41é=18446744073709551615@1772359632\n");
+    assert_non_null(strstr(r.script.seen[0].head,
+                           "GET /evidence?encoding-type=url&list-type=2&max-keys=1000&prefix=p%2F%C3%B6 HTTP"));
+    assert_non_null(strstr(r.script.seen[1].head,
+                           "GET /evidence?continuation-token=to%2Fken%26%3D%2B&encoding-type=url&"));
     assert_signed(&r, 0, SECRET);
     assert_signed(&r, 1, SECRET);
     rig_stop(&r);
@@ -519,7 +564,8 @@ static void s3_options_are_checked(void **state)
             fail_msg("case %zu: %s", i, err.message);
     }
     struct wm_store *store;
-    struct wm_store_s3_options o = {.bucket = WM_LIT("b"), .access_key_id = WM_LIT("k"), .secret_access_key = WM_LIT("s"), .virtual_host = true};
+    struct wm_store_s3_options o = {.bucket = WM_LIT("b"), .access_key_id = WM_LIT("k"),
+                                    .secret_access_key = WM_LIT("s"), .virtual_host = true};
     assert_int_equal(wm_store_s3_new(&o, &store, NULL), WM_OK);
     assert_true(wm_view_eq_str(wm_store_bucket(store), "b"));
     wm_store_free(store);
@@ -557,7 +603,8 @@ static void s3_works_with_a_real_server(void **state)
     wm_random_alnum(run, 8);
     (void)snprintf(prefix, sizeof prefix, "test-%s/", run);
     /* more than one page, with names that need encoding; a folder-like neighbour tests the order */
-    static const char *const odd[] = {"a b", "a+b", "a%41", "ä/ö=&?#", "a", "a/b", "a-b", "a.b/c", "z'(x)*!~", "q;x:y@z$,"};
+    static const char *const odd[] = {"a b", "a+b", "a%41", "ä/ö=&?#", "a", "a/b", "a-b", "a.b/c", "z'(x)*!~",
+                                      "q;x:y@z$,"};
     size_t expected = 0;
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++, expected++) {
         if (strcmp(odd[i], "a") == 0)
@@ -622,7 +669,8 @@ static void s3_works_with_a_real_server(void **state)
     assert_true(wm_view_eq(wm_buf_view(&back), wm_buf_view(&big)));
     (void)snprintf(key, sizeof key, "%sbig2", prefix);
     assert_int_equal(wm_store_put(store, wm_view_of(key), wm_buf_view(&big),
-                                  WM_LIT("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), NULL, 0, &err), WM_E_UNAVAILABLE);
+                                  WM_LIT("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"), NULL, 0,
+                                  &err), WM_E_UNAVAILABLE);
     assert_string_equal(err.code, "XAmzContentSHA256Mismatch");
     wm_buf_done(&big);
     wm_buf_done(&back);

@@ -139,7 +139,8 @@ static enum wm_status flaky_get(struct wm_store *s, struct wm_view key, struct w
 }
 
 static enum wm_status flaky_list(struct wm_store *s, struct wm_view prefix,
-                                 enum wm_status (*each)(void *, const struct wm_store_object *), void *arg, struct wm_err *err)
+                                 enum wm_status (*each)(void *, const struct wm_store_object *), void *arg,
+                                 struct wm_err *err)
 {
     return wm_store_list(((struct flaky *)(void *)s)->inner, prefix, each, arg, err);
 }
@@ -155,7 +156,8 @@ static const struct wm_store_ops flaky_ops = {flaky_put, flaky_get, flaky_list, 
 static struct flaky *flaky_new(struct rig *r, const char *bucket)
 {
     struct flaky *f = calloc(1, sizeof *f);
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), wm_view_of(bucket),
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")),
+                                       wm_view_of(bucket),
                                        &f->inner, NULL), WM_OK);
     assert_int_equal(wm_store_init(&f->base, &flaky_ops, wm_view_of(bucket), NULL), WM_OK);
     atomic_store(&f->mode, r->start_mode);
@@ -257,7 +259,9 @@ static void rig_append(struct rig *r, unsigned n)
         wm_uuid(uuid);
         wm_buf_clear(&record);
         r->appended++;
-        wm_buf_addf(&record, "{\"eventVersion\":\"1.11\",\"eventTime\":\"%s\",\"eventID\":\"%llu\",\"requestID\":\"%s\",\"pad\":\"%0*d\"}", time,
+        wm_buf_addf(&record,
+                    "{\"eventVersion\":\"1.11\",\"eventTime\":\"%s\",\"eventID\":\"%llu\",\"requestID\":\"%s\","
+                    "\"pad\":\"%0*d\"}", time,
                     (unsigned long long)r->appended, uuid, r->appended % 97 == 0 ? 9000 : 40, 0);
         struct wm_entry e = {.time = now, .event_source = WM_LIT("mediapackage.amazonaws.com"),
                              .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record)};
@@ -369,7 +373,8 @@ static void inventory_take(struct rig *r, struct inventory *v)
     size_t n;
     memset(v, 0, sizeof *v);
     wm_arena_init(&v->arena, 512u * 1024 * 1024);
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &v->store, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY,
+                                       &v->store, NULL), WM_OK);
     assert_int_equal(wm_store_list(v->store, WM_EMPTY, inventory_key, v, NULL), WM_OK);
     for (size_t i = 0; i < v->files; i++) {
         struct wm_json *root;
@@ -462,8 +467,10 @@ static size_t digests_in_bucket(struct rig *r)
 {
     size_t n = 0;
     struct wm_store *store;
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store, NULL), WM_OK);
-    assert_int_equal(wm_store_list(store, WM_LIT("audit/AWSLogs/" ACCOUNT "/CloudTrail-Digest/"), count_one, &n, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_store_list(store, WM_LIT("audit/AWSLogs/" ACCOUNT "/CloudTrail-Digest/"), count_one, &n, NULL),
+                     WM_OK);
     wm_store_free(store);
     return n;
 }
@@ -516,7 +523,8 @@ static void trail_delivers_each_record_once(void **state)
     assert_int_equal(strncmp(key, "audit/AWSLogs/" ACCOUNT "/CloudTrail/" REGION "/20", 51), 0);
     const char *name = strrchr(key, '/') + 1;
     assert_int_equal(strncmp(name, ACCOUNT "_CloudTrail_" REGION "_20", 39), 0);
-    assert_int_equal(strspn(strrchr(name, '_') + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"), 16);
+    assert_int_equal(strspn(strrchr(name, '_') + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+                     16);
     assert_string_equal(strrchr(name, '_') + 17, ".json.zst");
     inventory_done(&inventory);
 
@@ -555,7 +563,8 @@ static void trail_sets_the_headers_that_buckets_ask_for(void **state)
     (void)snprintf(path, sizeof path, "bucket/.metadata/%s", inventory.file_keys[0]);
     assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(&r->scratch, path), &text, NULL), WM_OK);
     assert_string_equal(wm_buf_cstr(&text), "{\"content-type\":\"application/json\",\"content-encoding\":\"gzip\","
-                                            "\"x-amz-acl\":\"bucket-owner-full-control\",\"x-amz-server-side-encryption\":\"AES256\"}\n");
+                                            "\"x-amz-acl\":\"bucket-owner-full-control\","
+                                            "\"x-amz-server-side-encryption\":\"AES256\"}\n");
     assert_true(wm_view_ends(wm_view_of(inventory.file_keys[0]), ".json.gz"));
     wm_buf_done(&text);
     inventory_done(&inventory);
@@ -759,12 +768,20 @@ static void trail_stop_ends_a_store_that_does_not_answer(void **state)
 
 /* ---- digests ---- */
 
+/* A chain begins with a digest of its first second; the tests look at what follows. */
+static struct wm_wall_ns rig_begin_chain(struct rig *r)
+{
+    pass_time(r, 2);
+    WAIT(r, b.latest_digest.ns > 0);
+    return rig_board(r).latest_digest;
+}
+
 static void trail_seals_a_chain_of_digests(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
     int64_t started_s = wm_wall_seconds(rig_board(r).started);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     static const unsigned batches[] = {15, 0, 40, 1, 0};
     for (size_t i = 0; i < 5; i++) {
         rig_append(r, batches[i]);
@@ -774,13 +791,18 @@ static void trail_seals_a_chain_of_digests(void **state)
         sealed = rig_board(r).latest_digest;
     }
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 5);
+    assert_int_equal(inventory.digests, 6);
     assert_int_equal(inventory.listed, inventory.files);
+    struct wm_digest first = digest_at(0);
+    assert_false(first.has_previous);
+    assert_int_equal(first.n_files, 0);
+    assert_int_equal(seconds_of(first.start), started_s);
+    assert_int_equal(seconds_of(first.end), started_s + 1);
     for (size_t i = 0; i < 5; i++) {
-        struct wm_digest d = digest_at(i);
+        struct wm_digest d = digest_at(i + 1);
         assert_int_equal(d.n_files, (batches[i] + 9) / 10);
-        assert_int_equal(seconds_of(d.start), started_s + 3600 * (int64_t)i);
-        assert_int_equal(seconds_of(d.end), started_s + 3600 * (int64_t)(i + 1));
+        assert_int_equal(seconds_of(d.start), started_s + 1 + 3600 * (int64_t)i);
+        assert_int_equal(seconds_of(d.end), started_s + 1 + 3600 * (int64_t)(i + 1));
         assert_true(wm_view_eq_str(d.bucket, "evidence"));
         assert_true(wm_view_ends(d.key, ".json.zst"));
     }
@@ -792,22 +814,23 @@ static void trail_spans_a_long_stop_with_one_digest(void **state)
     struct rig *r = *state;
     rig_start(r);
     int64_t started_s = wm_wall_seconds(rig_board(r).started);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     rig_append(r, 5);
     rig_wait_delivered(r);
     rig_stop(r, 10000);
     pass_time(r, 3600 * 24 * 10 + 100);
     rig_append(r, 5);
     rig_start(r);
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     rig_wait_delivered(r);
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 1);
-    struct wm_digest d = digest_at(0);
+    assert_int_equal(inventory.digests, 2);
+    struct wm_digest d = digest_at(1);
     assert_int_equal(d.n_files, 1); /* the file of before; the other one belongs to the next */
-    assert_int_equal(seconds_of(d.start), started_s);
-    assert_int_equal(seconds_of(d.end), started_s + 240 * 3600);
+    assert_int_equal(seconds_of(d.start), started_s + 1);
+    assert_int_equal(seconds_of(d.end), started_s + 1 + 240 * 3600);
     inventory_done(&inventory);
-    struct wm_wall_ns sealed = rig_board(r).latest_digest;
+    sealed = rig_board(r).latest_digest;
     pass_time(r, 3600);
     WAIT(r, b.latest_digest.ns > sealed.ns);
     inventory_take(r, &inventory);
@@ -819,7 +842,7 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     for (int i = 0; i < 6; i++) {
         rig_append(r, 4);
         rig_wait_delivered(r);
@@ -837,17 +860,19 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
         sealed = rig_board(r).latest_digest;
     }
     inventory_take(r, &inventory);
-    assert_int_equal(inventory.digests, 6);
+    assert_int_equal(inventory.digests, 7);
     assert_int_equal(inventory.listed, inventory.files);
     inventory_done(&inventory);
 }
 
-/* The store takes no digests for a while, and the trail restarts meanwhile: files go on, and the digest comes as planned. */
+/* The store takes no digests for a while, the trail restarts meanwhile: files go on, the digest comes as planned. */
 static void trail_delivers_files_while_a_digest_waits(void **state)
 {
     struct rig *r = *state;
-    r->start_mode = FLAKY_REFUSE_DIGESTS;
     rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    r->start_mode = FLAKY_REFUSE_DIGESTS;
+    atomic_store(&r->flaky->mode, FLAKY_REFUSE_DIGESTS);
     rig_append(r, 5);
     rig_wait_delivered(r);
     pass_time(r, 3602);
@@ -866,23 +891,24 @@ static void trail_delivers_files_while_a_digest_waits(void **state)
         nap();
     assert_string_equal(r->flaky->first_key, key);
     atomic_store(&r->flaky->mode, FLAKY_LOSE_REPLY); /* the next put is a digest's: no records are left */
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     WAIT(r, b.latest_digest_error[0] == '\0');
     pass_time(r, 3602);
-    WAIT(r, digests_in_bucket(r) == 3); /* the planned one, one for the two periods since, one for the last */
+    WAIT(r, digests_in_bucket(r) == 4); /* the planned one, one for the two periods since, one for the last */
     inventory_take(r, &inventory);
-    assert_string_equal(inventory.digest_keys[0], key);
-    assert_int_equal(digest_at(0).n_files, 1);
-    assert_int_equal(digest_at(1).n_files, 3);
-    assert_int_equal(digest_at(2).n_files, 1);
+    assert_string_equal(inventory.digest_keys[1], key);
+    assert_int_equal(digest_at(1).n_files, 1);
+    assert_int_equal(digest_at(2).n_files, 3);
+    assert_int_equal(digest_at(3).n_files, 1);
     inventory_done(&inventory);
 }
 
 static void trail_plans_its_digest_anew_in_another_bucket(void **state)
 {
     struct rig *r = *state;
-    r->start_mode = FLAKY_REFUSE_DIGESTS;
     rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    atomic_store(&r->flaky->mode, FLAKY_REFUSE_DIGESTS);
     rig_append(r, 5);
     rig_wait_delivered(r);
     pass_time(r, 3602);
@@ -893,9 +919,9 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     r->o.store = &r->flaky->base;
     r->o.ledger_path = scratch_path(&r->scratch, "ledger");
     assert_int_equal(wm_trail_start(&r->o, &r->trail, NULL), WM_OK);
-    WAIT(r, b.latest_digest.ns > 0);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
     inventory_take(r, &inventory);
-    struct wm_digest d = digest_at(0);
+    struct wm_digest d = digest_at(1);
     assert_true(wm_view_eq_str(d.bucket, "evidence-2"));
     assert_true(wm_view_eq_str(d.files[0].bucket, "evidence"));
     inventory_done(&inventory);
@@ -912,7 +938,7 @@ static void trail_is_verified_as_good(void **state)
 {
     struct rig *r = *state;
     rig_start(r);
-    struct wm_wall_ns sealed = {0};
+    struct wm_wall_ns sealed = rig_begin_chain(r);
     for (int i = 0; i < 3; i++) {
         rig_append(r, 30);
         rig_wait_delivered(r);
@@ -927,13 +953,15 @@ static void trail_is_verified_as_good(void **state)
     struct wm_keyring *keys;
     struct wm_verify_result result;
     struct wm_err err = {0};
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store, NULL), WM_OK);
-    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL), WM_OK);
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
+                     WM_OK);
     struct wm_verify_options o = {.store = store, .prefix = WM_LIT("audit"), .keys = keys, .finding = note_finding};
     if (wm_verify(&o, &result, &err) != WM_OK)
         fail_msg("%s", err.message);
     assert_int_equal(result.chains, 1);
-    assert_int_equal(result.digests_valid, 3);
+    assert_int_equal(result.digests_valid, 4);
     assert_int_equal(result.files_valid, 9);
     assert_int_equal(result.files_pending, 1);
     assert_int_equal(result.records, 90);
@@ -972,7 +1000,8 @@ static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **s
     rig_stop(r, 0);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = replace(hash, substr(hash, 1, 1), 'x')", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = replace(hash, substr(hash, 1, 1), 'x')", NULL, NULL,
+                                  NULL), SQLITE_OK);
     sqlite3_close(db);
     r->start_mode = FLAKY_PASS;
     rig_start(r);
