@@ -183,7 +183,7 @@ def test_the_demo_into_minio(start_demo):
     assert json.loads(run_shown(demo, call))["Id"] == "first"
     assert ".json.gz" in run_shown(demo, show)
     store.wait_sealed(90)  # a digest each minute
-    status, output = validate_logs(server, store, trail="demo-minio")
+    status, output = validate_logs(server, store, trail="demo")
     assert status == 0 and "valid" in output, output
     assert "result: good" in run_shown(demo, verify)
 
@@ -194,6 +194,15 @@ def test_the_demo_into_minio(start_demo):
     with open(env_file, encoding="ascii") as f:
         assert settings["AWS_SECRET_ACCESS_KEY"] in f.read(), "the login stays"
     assert again.interrupt() == 0, again.text()
+
+    # The same folder without MinIO: another trail, so that neither store's chain is broken by the other.
+    folder = start_demo("--listen", "127.0.0.1:0")
+    assert [t["Name"] for t in folder.server().client("cloudtrail").describe_trails()["trailList"]] == ["demo-folder"]
+    store = Folder(os.path.join(folder.data, "bucket"))
+    store.wait_for_ids([request_id(folder.server().client().list_channels())])
+    wait_for(store.digest_keys, "the first digest", 90)
+    assert "result: good" in run_shown(folder, shown_commands(folder.text())[2])
+    assert folder.interrupt() == 0, folder.text()
 
 
 def test_an_address_that_is_taken_is_said(start_demo, tmp_path):
