@@ -207,6 +207,8 @@ static enum wm_status digest_read_file(const struct wm_json *entry, size_t index
         if (status != WM_OK)
             return status;
     }
+    if (f->key.len == 0)
+        return wm_fail(err, WM_E_INVALID, "%s: s3Object is empty", at);
     return digest_constant(entry, at, "hashAlgorithm", "SHA-256", err);
 }
 

@@ -26,6 +26,9 @@
 
 #define S3_CONNECT_TIMEOUT_MS 5000
 #define S3_REQUEST_TIMEOUT_MS 60000
+/* A PUT has so much more time for its body, 16 KB a second: over a thin line a trail file of 5 MB takes minutes, and
+   whoever starts it anew after one never ends. */
+#define S3_UPLOAD_MIN_BYTES_PER_MS 16
 /* libcurl's largest; with the default of 64 KiB a PUT of 5 MiB costs twice the CPU (limits.md 8). */
 #define S3_UPLOAD_BUFFER_BYTES (2l * 1024 * 1024)
 #define S3_DOWNLOAD_BUFFER_BYTES (512l * 1024)
@@ -36,6 +39,8 @@
 #define S3_MAX_RETRY_AFTER_MS (3600ll * 1000)
 #define S3_MAX_XML_DEPTH 16
 #define S3_PAGE_KEYS 1000
+/* Pages without a key come where many objects were just deleted, but a listing that goes on so has no end. */
+#define S3_MAX_EMPTY_PAGES 32
 /* Smaller differences are not what a "too skewed" is about (SigV4 allows 5 to 15 minutes). */
 #define S3_MIN_SKEW_S 60
 
@@ -556,7 +561,8 @@ static enum wm_status s3_send(struct store_s3 *s3, const struct s3_request *q, s
     S3_SET(CURLOPT_NOSIGNAL, 1l);
     S3_SET(CURLOPT_TCP_KEEPALIVE, 1l);
     S3_SET(CURLOPT_CONNECTTIMEOUT_MS, s3->connect_timeout_ms);
-    S3_SET(CURLOPT_TIMEOUT_MS, s3->request_timeout_ms);
+    S3_SET(CURLOPT_TIMEOUT_MS, s3->request_timeout_ms + (long)(q->body.len / S3_UPLOAD_MIN_BYTES_PER_MS));
+    S3_SET(CURLOPT_QUICK_EXIT, 1l); /* a cancelled call must not wait for a resolver that does not answer */
     S3_SET(CURLOPT_USERAGENT, "waymark/" WAYMARK_VERSION);
     S3_SET(CURLOPT_HTTPHEADER, headers);
     S3_SET(CURLOPT_ERRORBUFFER, detail);
@@ -1034,6 +1040,7 @@ static enum wm_status store_s3_list(struct wm_store *s, struct wm_view prefix,
     struct store_s3 *s3 = store_s3_of(s);
     enum wm_status status = WM_OK;
     struct s3_page page = {.cap = S3_PAGE_KEYS};
+    unsigned empty_pages = 0;
     struct wm_buf key, before;
     wm_buf_init(&page.keys, WM_MAX_STORE_REPLY_BYTES);
     wm_buf_init(&page.token, 4096);
@@ -1045,6 +1052,10 @@ static enum wm_status store_s3_list(struct wm_store *s, struct wm_view prefix,
     do {
         if (status == WM_OK)
             status = s3_list_page(s3, prefix, &page, err);
+        empty_pages = page.n ? 0 : empty_pages + 1;
+        if (status == WM_OK && page.truncated && empty_pages > S3_MAX_EMPTY_PAGES)
+            status = wm_fail(err, WM_E_CORRUPT, "GET %s%s: a listing goes on and on without a key", s3->host,
+                             s3->path_bucket);
         for (size_t i = 0; status == WM_OK && i < page.n; i++) {
             status = s3_decode_key(&page, &page.at[i], &key);
             if (status != WM_OK) {

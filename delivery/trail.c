@@ -447,22 +447,19 @@ static bool trail_digest_due(const struct wm_trail *t, int64_t *out_end_s)
 {
     const struct wm_ledger_head *head = wm_ledger_head(t->own.ledger);
     int64_t start_s = head->digest_start_s;
-    int64_t period_s = t->o.digest_period_s;
+    /* A chain begins with a digest of the trail's first second: files that wait for the end of their period are then
+     * told from files whose digests were all taken away. */
+    int64_t period_s = head->has_previous ? t->o.digest_period_s : 1;
     /* Ends in the past, so that whatever is planned from now on lies behind it. */
-    int64_t past_s = wm_wall_seconds(trail_now(t)) - 1 - start_s;
-    if (!head->has_previous) {
-        /* A chain begins with a digest of the trail's first second: files that wait for the end of their period are
-         * then told from files whose digests were all taken away. */
-        *out_end_s = start_s + 1;
-        return past_s >= 1;
-    }
-    int64_t periods = past_s / period_s;
+    int64_t periods = (wm_wall_seconds(trail_now(t)) - 1 - start_s) / period_s;
     if (periods < 1) {
         int64_t since_s = (wm_clock_mono(t->o.clock).ns - t->own.sealed_at.ns) / WM_NS_PER_S;
         if (since_s < period_s + TRAIL_DIGEST_GRACE_S)
             return false;
         periods = 1;
     }
+    if (!head->has_previous)
+        periods = 1;
     *out_end_s = start_s + periods * period_s;
     return true;
 }

@@ -46,7 +46,7 @@
 /* A request that may succeed later: 5 tries over some 6 seconds. */
 #define VERIFY_TRIES 5
 #define VERIFY_RETRY_MS 400
-/* A key's time is rounded down to 5 minutes (cloudtrail.md 1.1). */
+/* A key's time is rounded down to 5 minutes (cloudtrail.md 1.1). Our own clock may be off by as much. */
 #define VERIFY_SLOT_S 300
 
 #define NONE SIZE_MAX
@@ -631,13 +631,22 @@ static enum wm_status verify_file(struct verify *v, const struct verify_digest *
     bool read;
     v->result->files++;
     struct verify_object *o = verify_find(v, f->key);
+    if (v->bucket.len && !wm_view_eq(f->bucket, v->bucket)) {
+        /* After a trail was moved to another bucket, its next digest lists what still went into the old one. */
+        if (d->state == VERIFY_GOOD)
+            verify_note(v, f->key, "is in bucket %.*s, says digest %.*s: not checked here", WM_ARG(f->bucket),
+                        WM_ARG(d->key));
+        else
+            verify_finding(v, f->key, "is in bucket %.*s, says digest %.*s", WM_ARG(f->bucket), WM_ARG(d->key));
+        return WM_OK; /* and what this bucket has under that key is listed by nobody */
+    }
+    if (!o && d->state == VERIFY_GOOD && !wm_view_starts(f->key, wm_buf_cstr(&v->root))) {
+        verify_note(v, f->key, "is outside of what is verified here, says digest %.*s: not checked", WM_ARG(d->key));
+        return WM_OK;
+    }
     size_t listed_by = o ? o->listed_by : NONE;
     if (o && listed_by == NONE)
         o->listed_by = index;
-    if (v->bucket.len && !wm_view_eq(f->bucket, v->bucket)) {
-        verify_finding(v, f->key, "is in bucket %.*s, says digest %.*s", WM_ARG(f->bucket), WM_ARG(d->key));
-        return WM_OK;
-    }
     (void)snprintf(missing, sizeof missing, "missing: digest %.*s lists it", WM_ARG(d->key)); /* keys are short */
     if (!o) {
         verify_finding(v, f->key, "%s", missing);
@@ -709,11 +718,13 @@ static enum wm_status verify_walk(struct verify *v, size_t first, size_t *out_ne
  * Up to when every file of this account and region must be in a digest. A key does not say which trail wrote the file,
  * and trails seal at their own pace: the slowest counts, but one that has been silent for more than two of its periods
  * was stopped and holds nothing open.
+ * @param out_open_s  up to when files may wait for a digest, whatever the time is: a trail whose clock was ahead for a
+ *                    while goes on from there
  * @return false when there is no digest at all
  */
-static bool verify_sealed(const struct verify *v, const struct verify_object *o, int64_t *out_s)
+static bool verify_sealed(const struct verify *v, const struct verify_object *o, int64_t *out_s, int64_t *out_open_s)
 {
-    int64_t newest_s = INT64_MIN, sealed_s = INT64_MAX;
+    int64_t newest_s = INT64_MIN, sealed_s = INT64_MAX, open_s = INT64_MIN;
     for (int pass = 0; pass < 2; pass++) {
         for (size_t i = 0; i < v->n_chains; i++) {
             const struct verify_chain *c = &v->chains[i];
@@ -721,11 +732,14 @@ static bool verify_sealed(const struct verify *v, const struct verify_object *o,
                 continue;
             if (pass == 0 && c->end_s > newest_s)
                 newest_s = c->end_s;
+            if (c->end_s + 2 * c->period_s > open_s)
+                open_s = c->end_s + 2 * c->period_s;
             if (pass == 1 && c->end_s + 2 * c->period_s >= newest_s && c->end_s < sealed_s)
                 sealed_s = c->end_s;
         }
     }
     *out_s = sealed_s;
+    *out_open_s = open_s;
     return newest_s != INT64_MIN;
 }
 
@@ -798,9 +812,10 @@ static enum wm_status verify_rest(struct verify *v)
 {
     struct verify_contents contents = {0};
     enum wm_status status = WM_OK;
+    int64_t now_s = wm_wall_seconds(wm_clock_wall(v->o->clock ? v->o->clock : &wm_clock_system));
     for (size_t i = 0; i < v->n_objects && status == WM_OK; i++) {
         struct verify_object *o = &v->objects[i];
-        int64_t slot_s, sealed_s;
+        int64_t slot_s, sealed_s, open_s;
         if (o->kind == VERIFY_ODD_DIGEST)
             verify_finding(v, o->key, "is not the name of a digest");
         if (o->kind != VERIFY_FILE || o->listed_by != NONE)
@@ -808,10 +823,12 @@ static enum wm_status verify_rest(struct verify *v)
         size_t dated = (size_t)(o->region.ptr - o->key.ptr) + o->region.len + 1;
         if (!verify_read_file_time(verify_dated_file(wm_view_sub(o->key, dated, o->key.len)), &slot_s))
             verify_finding(v, o->key, "no digest lists it, and it is not the name of a trail file");
-        else if (!verify_sealed(v, o, &sealed_s))
+        else if (!verify_sealed(v, o, &sealed_s, &open_s))
             verify_finding(v, o->key, "no digest lists it, and its account and region have none");
         else if (slot_s + VERIFY_SLOT_S <= sealed_s)
             verify_finding(v, o->key, "no digest lists it, though its period is sealed");
+        else if (slot_s > now_s + VERIFY_SLOT_S && slot_s > open_s) /* it would wait for its digest for ever */
+            verify_finding(v, o->key, "no digest lists it, and its time is still to come");
         else
             status = verify_pending(v, &contents, o);
     }

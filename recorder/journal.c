@@ -447,9 +447,16 @@ uint64_t wm_journal_durable(struct wm_journal *j)
     return atomic_load(&j->durable);
 }
 
-bool wm_journal_failed(struct wm_journal *j)
+bool wm_journal_failed(struct wm_journal *j, struct wm_err *out_why)
 {
-    return atomic_load(&j->failed);
+    if (!atomic_load(&j->failed))
+        return false;
+    if (out_why) {
+        wm_mutex_lock(&j->mu);
+        *out_why = j->failure;
+        wm_mutex_unlock(&j->mu);
+    }
+    return true;
 }
 
 /* ---- cursors and segments ---- */

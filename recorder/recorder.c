@@ -22,6 +22,7 @@ struct recorder {
     bool follower_runs;
     struct wm_stop stop;
     atomic_bool failure_logged;
+    atomic_bool refusing; /* the journal took no entry the last time, and the log says so */
     /* the follower's, handed over by open and back to close */
     struct wm_journal_reader *reader;
     uint64_t cursor;
@@ -32,6 +33,14 @@ static struct recorder *recorder_of(struct wm_recorder *r)
     struct recorder *full = (struct recorder *)r;
     WM_ASSERT(full->magic == RECORDER_MAGIC);
     return full;
+}
+
+/* ---- a journal that failed ---- */
+
+static void note_failure(struct recorder *r, const struct wm_err *why)
+{
+    if (!atomic_exchange(&r->failure_logged, true)) /* thousands of calls may learn of it */
+        wm_log(WM_EV_JOURNAL_FAILED, "reason=\"%s\"", why->message);
 }
 
 /* ---- the follower ---- */
@@ -62,7 +71,7 @@ static void *follower_run(void *arg)
     WM_ASSERT(r->magic == RECORDER_MAGIC);
     enum wm_status last = WM_OK;
     for (;;) {
-        struct wm_err err = {0};
+        struct wm_err err = {0}, why;
         bool stopping = wm_stop_requested(&r->stop); /* asked first: what came before the request is followed */
         enum wm_status status = follow_once(r, false, &err);
         if (status == WM_OK) {
@@ -70,6 +79,8 @@ static void *follower_run(void *arg)
             continue;
         }
         if (status == WM_E_END) {
+            if (wm_journal_failed(r->face.journal, &why)) /* perhaps with no call that would learn of it */
+                note_failure(r, &why);
             if (stopping)
                 return NULL;
             (void)wm_stop_wait_ms(&r->stop, FOLLOW_POLL_MS); /* asked again above */
@@ -192,15 +203,35 @@ void wm_recorder_close(struct wm_recorder *face)
 
 /* ---- a call ---- */
 
+/* Calls are refused because the journal takes no entries, or no longer: told once, since each call may learn of it. What
+ * is wrong with one entry alone says nothing of the next. */
+static void note_append(struct recorder *r, enum wm_status status, const struct wm_err *why)
+{
+    if (status == WM_E_FAILED)
+        note_failure(r, why);
+    else if (status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED) {
+        if (!atomic_exchange(&r->refusing, true))
+            wm_log(WM_EV_JOURNAL_REFUSES, "reason=\"%s\"", why->message);
+    } else if (status == WM_OK && atomic_load_explicit(&r->refusing, memory_order_relaxed) &&
+               atomic_exchange(&r->refusing, false)) {
+        wm_log(WM_EV_JOURNAL_ACCEPTS, "reason=\"there is room again\"");
+    }
+}
+
 enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *e, uint64_t *out_seq,
                                   struct wm_err *err)
 {
     /* Memory first: once the entry is in the journal its effect must follow. */
     enum wm_status status = wm_state_reserve(r->state, e->changes, e->n_changes, err);
-    if (status == WM_OK)
-        status = wm_journal_append(r->journal, e, out_seq, err);
+    if (status != WM_OK)
+        return status;
+    struct wm_err why = {0};
+    status = wm_journal_append(r->journal, e, out_seq, &why);
     if (status == WM_OK)
         wm_state_apply(r->state, e->changes, e->n_changes);
+    else if (err)
+        *err = why;
+    note_append(recorder_of(r), status, &why);
     return status;
 }
 
@@ -210,8 +241,7 @@ enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm
     enum wm_status status = wm_journal_commit(r->journal, seq, &why);
     if (status == WM_OK)
         return WM_OK;
-    if (!atomic_exchange(&recorder_of(r)->failure_logged, true)) /* thousands of calls may learn of it */
-        wm_log(WM_EV_JOURNAL_FAILED, "reason=\"%s\"", why.message);
+    note_failure(recorder_of(r), &why);
     if (err)
         *err = why;
     return status;

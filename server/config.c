@@ -108,7 +108,7 @@ static const struct setting server_settings[] = {
     {.key = "journal.enabled", .type = SETTING_BOOL, .offset = AT(journal.enabled), .fallback = "true",
      .help = "false: nothing is recorded; for measuring only"},
     {.key = "journal.segment_bytes", .type = SETTING_SIZE, .offset = AT(journal.segment_bytes), .fallback = "64MiB",
-     .min = 64 * KIB, .max = 1 * GIB, .help = "size of a segment file"},
+     .min = 2 * WM_MAX_ENTRY_BYTES, .max = 1 * GIB, .help = "size of a segment file; the largest entry must fit"},
     {.key = "journal.max_bytes", .type = SETTING_SIZE, .offset = AT(journal.max_bytes), .fallback = "4GiB", .min = 0,
      .max = INT64_MAX, .help = "of all segments; calls are refused above it; 0: no limit"},
 };

@@ -5,6 +5,9 @@
 
 #include "waymark/banned.h"
 
+/* For the record of a call without parameters: its event source and what it asked for. */
+#define SPARE_ARENA_BYTES (64u * 1024u)
+
 /* What one call needs while it is worked off. */
 struct dispatch {
     const struct wm_dispatcher *d;
@@ -143,7 +146,7 @@ static struct wm_view operation_name(struct wm_view asked)
 }
 
 /* A service that we do not have is recorded under the name that the signature's scope gives it. */
-static struct wm_view event_source(struct dispatch *p)
+static struct wm_view event_source(struct dispatch *p, struct wm_arena *a)
 {
     if (p->r->route.service)
         return wm_view_of(p->r->route.service->event_source);
@@ -155,14 +158,14 @@ static struct wm_view event_source(struct dispatch *p)
     }
     if (!plausible)
         name = WM_LIT("unknown");
-    return wm_arena_printf(&p->r->arena, "%.*s.amazonaws.com", WM_ARG(name));
+    return wm_arena_printf(a, "%.*s.amazonaws.com", WM_ARG(name));
 }
 
-/* Build the record and append the entry. The state is locked, so that changes take effect in sequence order. */
-static enum wm_status dispatch_record(struct dispatch *p)
+/* Build the record in memory of a, and append the entry. The state is locked, so that changes take effect in sequence
+ * order. */
+static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
 {
     struct wm_request *r = p->r;
-    struct wm_arena *a = &r->arena;
     const struct wm_service *service = r->route.service;
     const struct wm_operation *operation = r->route.operation;
     bool failed = p->reply.error_code != NULL;
@@ -172,7 +175,7 @@ static enum wm_status dispatch_record(struct dispatch *p)
     struct wm_record record = {
         .identity = p->call.identity,
         .event_time = p->call.now,
-        .event_source = event_source(p),
+        .event_source = event_source(p, a),
         .event_name = r->event_name,
         .region = p->d->env->region,
         .source_ip = r->source_ip,
@@ -212,6 +215,20 @@ static enum wm_status dispatch_record(struct dispatch *p)
         .n_changes = p->reply.n_changes,
     };
     return wm_recorder_submit(p->d->recorder, &entry, &r->seq, NULL);
+}
+
+/* The call needs more memory than one may use: before anything took effect it is refused, and recorded like any other,
+ * without its parameters. */
+static enum wm_status dispatch_exhausted(struct dispatch *p)
+{
+    struct wm_arena spare;
+    p->params = NULL;
+    dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The request needs more memory than one call may use"));
+    dispatch_write_reply(p);
+    wm_arena_init(&spare, SPARE_ARENA_BYTES);
+    enum wm_status status = p->d->record ? dispatch_record(p, &spare) : WM_OK;
+    wm_arena_done(&spare);
+    return status;
 }
 
 /* Recording is off, for measuring what it costs: the same effect, without an entry. */
@@ -258,21 +275,26 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p);
     r->event_name = r->route.operation ? wm_view_of(r->route.operation->name) : operation_name(r->route.operation_name);
-    /* At most 255 bytes: the bound of the entry's field; a claimed key may be of any length. */
-    r->principal = p.call.identity.type == WM_IDENTITY_UNKNOWN ? p.call.identity.access_key_id : p.call.identity.arn;
-    r->principal = wm_view_sub(r->principal, 0, 255);
+    if (p.call.identity.type == WM_IDENTITY_UNKNOWN) { /* a claimed key may be of any length, and p does not stay */
+        struct wm_view claimed = wm_view_sub(p.call.identity.access_key_id, 0, sizeof r->claimed_key);
+        if (claimed.len)
+            memcpy(r->claimed_key, claimed.ptr, claimed.len);
+        p.call.identity.access_key_id = (struct wm_view){r->claimed_key, claimed.len};
+        r->principal = p.call.identity.access_key_id;
+    } else {
+        r->principal = p.call.identity.arn;
+    }
     p.call.operation = r->route.operation;
 
     wm_state_lock(state);
     if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
         dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     dispatch_write_reply(&p);
-    if (wm_arena_status(&r->arena) != WM_OK || wm_buf_status(&r->out) != WM_OK) {
-        /* Out of memory before anything took effect: an answer, not a crash. */
-        dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The request needs more memory than one call may use"));
-        dispatch_write_reply(&p);
-    }
-    enum wm_status status = d->record ? dispatch_record(&p) : dispatch_apply(&p);
+    enum wm_status status = WM_E_NOMEM;
+    if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
+        status = d->record ? dispatch_record(&p, &r->arena) : dispatch_apply(&p);
+    if (status == WM_E_NOMEM)
+        status = dispatch_exhausted(&p);
     wm_state_unlock(state);
     if (status != WM_OK)
         wm_dispatch_unavailable(d, r);

@@ -76,6 +76,7 @@ struct exchange {
     struct wm_request request;
     struct connection *connection;
     bool headers_taken;
+    struct wm_buf forwarded;         /* X-Forwarded-For, all lines of it */
     uint64_t body_bytes;             /* received, also those not kept */
     struct exchange *next;           /* on loop->waiting or loop->spare */
 };
@@ -92,7 +93,9 @@ struct http_loop {
     struct exchange *waiting;        /* dispatched in this turn, newest first */
     struct exchange *spare;
     uint64_t highest_seq;            /* of those waiting */
+    bool resumed;                    /* replies are to be sent: do not sleep first */
     bool draining;
+    bool closing;                    /* only what has been decided is still answered */
 };
 
 struct wm_server {
@@ -129,6 +132,7 @@ static struct exchange *exchange_take(struct http_loop *loop)
         return NULL;
     x->magic = EXCHANGE_MAGIC;
     wm_request_init(&x->request, (size_t)loop->server->o.max_body_bytes);
+    wm_buf_init(&x->forwarded, (size_t)loop->server->o.connection_memory_bytes);
     return x;
 }
 
@@ -137,6 +141,7 @@ static void exchange_give_back(struct http_loop *loop, struct exchange *x)
     wm_request_clear(&x->request);
     x->connection = NULL;
     x->headers_taken = false;
+    wm_buf_clear(&x->forwarded);
     x->body_bytes = 0;
     x->next = loop->spare;
     loop->spare = x;
@@ -236,14 +241,31 @@ static enum MHD_Result http_take_header(void *cls, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
+/* X-Forwarded-For as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
+ * client's. Apart from the other headers, so that no number of them can push it out. */
+static enum MHD_Result http_take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                           const char *value, size_t value_len)
+{
+    struct exchange *x = cls;
+    (void)kind;
+    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for")) {
+        if (x->forwarded.len)
+            wm_buf_add_char(&x->forwarded, ',');
+        wm_buf_add(&x->forwarded, value, value_len);
+    }
+    return MHD_YES;
+}
+
 static void exchange_take_headers(struct exchange *x, const char *method)
 {
     const struct wm_server *s = x->connection->loop->server;
     struct wm_request *r = &x->request;
     r->method = wm_arena_copy(&r->arena, wm_view_of(method));
     (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_header, r);
-    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), wm_request_header(r, "x-forwarded-for"), s->trusted,
-                                s->n_trusted);
+    if (s->n_trusted)
+        (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_forwarded, x);
+    struct wm_view forwarded = wm_buf_status(&x->forwarded) == WM_OK ? wm_buf_view(&x->forwarded) : WM_EMPTY;
+    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted);
     x->headers_taken = true;
 }
 
@@ -273,15 +295,15 @@ static enum MHD_Result http_reply(struct exchange *x)
 }
 
 /* Answer past the library, where it has no way to: in the middle of a request. The connection ends with it. */
-static void http_reply_raw(struct exchange *x, const char *status_line)
+static void http_reply_raw(struct exchange *x)
 {
     struct wm_request *r = &x->request;
     struct wm_buf text;
     wm_buf_init(&text, WM_MAX_ARENA_BYTES);
     wm_buf_addf(&text,
-                "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                 "x-amzn-RequestId: %s\r\n",
-                status_line, r->route.protocol->content_type, r->out.len, r->request_id);
+                r->status, MHD_get_reason_phrase_for((unsigned)r->status), r->route.protocol->content_type, r->out.len, r->request_id);
     if (r->error_code && r->route.protocol->error_header)
         wm_buf_addf(&text, "%s: %s\r\n", r->route.protocol->error_header, r->error_code);
     wm_buf_add_str(&text, "\r\n");
@@ -292,12 +314,29 @@ static void http_reply_raw(struct exchange *x, const char *status_line)
     wm_buf_done(&text);
 }
 
+/* A field of a log line that a caller wrote: cut, and nothing in it that ends a field or steers a terminal. */
+struct log_field {
+    char text[130];
+};
+
+static const char *log_field(struct wm_view v, struct log_field *out)
+{
+    size_t n = 0;
+    for (; n < v.len && n < sizeof out->text - 1; n++) {
+        char c = v.ptr[n];
+        out->text[n] = c > ' ' && c < 0x7f && c != '"' && c != '=' ? c : '?';
+    }
+    out->text[n] = '\0';
+    return out->text;
+}
+
 static void log_call(const struct wm_request *r)
 {
+    struct log_field by;
     if (!wm_log_enabled(WM_EV_CALL))
         return;
-    wm_log(WM_EV_CALL, "operation=%.*s by=%.*s from=%.*s status=%d%s%s request=%s seq=%llu", WM_ARG(r->event_name),
-           WM_ARG(r->principal.len ? r->principal : WM_LIT("unknown")), WM_ARG(r->source_ip), r->status,
+    wm_log(WM_EV_CALL, "operation=%.*s by=%s from=%.*s status=%d%s%s request=%s seq=%llu", WM_ARG(r->event_name),
+           log_field(r->principal.len ? r->principal : WM_LIT("unknown"), &by), WM_ARG(r->source_ip), r->status,
            r->error_code ? " error=" : "", r->error_code ? r->error_code : "", r->request_id,
            (unsigned long long)r->seq);
 }
@@ -323,9 +362,10 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     struct wm_server *s = loop->server;
     bool ok = loop->highest_seq == 0 ||
               wm_recorder_commit(s->dispatcher.recorder, loop->highest_seq, NULL) == WM_OK; /* it logs the failure */
-    if (!ok)
+    if (ok)
+        loop->highest_seq = 0;
+    else /* and it stays: what else waits in this turn is not durable either */
         atomic_store(&s->failed, true);
-    loop->highest_seq = 0;
     for (struct exchange *x = first; x; x = x->next) {
         if (!ok && x->request.seq > 0)
             wm_dispatch_unavailable(&s->dispatcher, &x->request);
@@ -333,19 +373,20 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     }
 }
 
+/* The replies leave in the next turn, which comes at once. */
 static void loop_end_turn(struct http_loop *loop)
 {
-    while (loop->waiting) {
-        struct exchange *x = loop->waiting, *next;
-        loop->waiting = NULL;
-        loop_commit(loop, x);
-        for (; x; x = next) {
-            next = x->next;
-            x->next = NULL;
-            MHD_resume_connection(x->connection->mhd);
-        }
-        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+    struct exchange *x = loop->waiting, *next;
+    if (!x)
+        return;
+    loop->waiting = NULL;
+    loop_commit(loop, x);
+    for (; x; x = next) {
+        next = x->next;
+        x->next = NULL;
+        MHD_resume_connection(x->connection->mhd);
     }
+    loop->resumed = true;
 }
 
 /* Dispatch and commit at once, for the rare request that is answered before it is whole. */
@@ -384,7 +425,7 @@ static enum MHD_Result http_body(struct exchange *x, const char *data, size_t *l
         wm_buf_add(&r->body, data, *len);
     } else if (x->body_bytes > limit * DRAIN_FACTOR) { /* chunked: its length was not known before */
         loop_refuse_now(loop, x, WM_REFUSE_BODY_TOO_LARGE);
-        http_reply_raw(x, "413 Request Entity Too Large");
+        http_reply_raw(x);
         return MHD_NO;
     } else {
         wm_buf_clear(&r->body);
@@ -405,6 +446,8 @@ static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const
     if (!x)
         return MHD_NO;
     WM_ASSERT(x->magic == EXCHANGE_MAGIC);
+    if (loop->closing && x->connection->phase != PHASE_WAITING)
+        return MHD_NO;
     if (!x->headers_taken)
         return http_begin(x, method);
     if (*upload_len)
@@ -432,12 +475,13 @@ static void http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls
 {
     struct http_loop *loop = loop_of(cls);
     struct exchange *x = *con_cls;
+    struct log_field path;
     (void)mhd;
     if (!x)
         return;
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->connection->phase == PHASE_RECEIVING &&
         x->request.request_id[0] == '\0')
-        wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%.*s", x->connection->peer, WM_ARG(x->request.path));
+        wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%s", x->connection->peer, log_field(x->request.path, &path));
     x->connection->exchange = NULL;
     connection_phase(x->connection, PHASE_IDLE);
     exchange_give_back(loop, x);
@@ -452,7 +496,7 @@ static void connection_too_slow(struct connection *c)
     struct exchange *x = c->exchange;
     if (x && x->headers_taken && x->request.request_id[0] == '\0') {
         loop_refuse_now(c->loop, x, WM_REFUSE_TOO_SLOW);
-        http_reply_raw(x, "408 Request Timeout");
+        http_reply_raw(x);
         return;
     }
     static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -504,6 +548,8 @@ static bool loop_is_busy(const struct http_loop *loop)
 static int loop_timeout_ms(struct http_loop *loop)
 {
     MHD_UNSIGNED_LONG_LONG ms;
+    if (loop->resumed)
+        return 0;
     if (MHD_get_timeout(loop->daemon, &ms) == MHD_YES && ms < SWEEP_MS)
         return (int)ms;
     return SWEEP_MS;
@@ -520,21 +566,28 @@ static void *loop_run(void *arg)
     }
     for (;;) {
         struct pollfd ready = {.fd = loop->epoll_fd, .events = POLLIN};
-        (void)poll(&ready, 1, loop_timeout_ms(loop)); /* whatever woke us: look */
-        (void)MHD_run(loop->daemon);
-        loop_end_turn(loop);
+        int timeout_ms = loop_timeout_ms(loop);
+        if (timeout_ms != 0)
+            (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
+        loop->resumed = false;
+        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
 
+        /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;
         if (now - swept >= SWEEP_MS * WM_NS_PER_MS || loop->draining) {
             loop_sweep(loop);
             swept = now;
         }
+        loop_end_turn(loop);
         if (!atomic_load(&s->stop))
             continue;
         if (!loop->draining) {
             (void)MHD_quiesce_daemon(loop->daemon); /* the socket is the server's, which closes it */
             loop->draining = true;
         } else if (!loop_is_busy(loop) || now >= atomic_load(&s->stop_deadline_ns)) {
+            loop->closing = true;
+            for (int runs = 0; runs < 2; runs++) /* what was carried out is answered: reply queued, reply sent */
+                (void)MHD_run(loop->daemon);
             return NULL;
         }
     }
@@ -544,12 +597,16 @@ static void loop_done(struct http_loop *loop)
 {
     if (loop->running)
         WM_PTOK(pthread_join(loop->thread, NULL));
-    if (loop->daemon)
+    if (loop->daemon) {
+        if (!loop->running)
+            (void)MHD_quiesce_daemon(loop->daemon); /* or stopping would close the socket, which is the server's */
         MHD_stop_daemon(loop->daemon); /* ends what is left through the callbacks */
+    }
     while (loop->spare) {
         struct exchange *x = loop->spare;
         loop->spare = x->next;
         wm_request_done(&x->request);
+        wm_buf_done(&x->forwarded);
         free(x);
     }
     wm_sigv4_cache_free(loop->cache);
@@ -669,7 +726,7 @@ const char *wm_server_address(const struct wm_server *s)
 
 bool wm_server_failed(struct wm_server *s)
 {
-    return atomic_load(&s->failed);
+    return atomic_load(&s->failed) || wm_journal_failed(s->o.recorder->journal, NULL); /* also without a call to notice it */
 }
 
 void wm_server_stop(struct wm_server *s, int64_t deadline_ms)

@@ -346,6 +346,8 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
 
     wm_log(WM_EV_START, "version=%s data_dir=%s", WAYMARK_VERSION, config->data_dir);
+    if (!config->journal.enabled)
+        wm_log(WM_EV_NOT_RECORDING, "setting=journal.enabled");
     struct daemon d = {.config = config};
     status = daemon_start(&d, &err);
     if (status == WM_OK)

@@ -1,8 +1,8 @@
 /**
  * One request on its way: what came, what is decided, what goes back. Filled by http.c, worked on by dispatch.c.
  *
- * Views of headers point into libmicrohttpd's memory of the connection, all else into the arena or the buffers here;
- * all of it lives until the reply has been sent.
+ * Views of headers point into libmicrohttpd's memory of the connection, all else into the arena, the buffers here or what
+ * is constant; all of it lives until the reply has been sent.
  */
 #ifndef WAYMARK_SERVER_REQUEST_H
 #define WAYMARK_SERVER_REQUEST_H
@@ -29,6 +29,7 @@ struct wm_request {
     struct wm_route route;               /* route.protocol is set once dispatched */
     struct wm_view event_name;           /* as recorded */
     struct wm_view principal;            /* ARN, or the access key that was claimed; may be empty */
+    char claimed_key[128];               /* of a caller who was not proven; the longest that there is, or cut */
 
     /* what goes back */
     int status;

@@ -109,8 +109,12 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
 
 /** Highest durable sequence number, 0 when empty. @thread any */
 uint64_t wm_journal_durable(struct wm_journal *j);
-/** True once a write or sync has failed. @thread any */
-bool wm_journal_failed(struct wm_journal *j);
+/**
+ * True once a write or sync has failed, also one of the thread that prepares segments, which nobody waits for.
+ * @param out_why  what failed; set only on true, NULL allowed
+ * @thread any   @locks takes journal.mu once it has failed
+ */
+bool wm_journal_failed(struct wm_journal *j, struct wm_err *out_why);
 
 /**
  * Declare a follower's progress: it needs nothing up to and including seq, and that is durable on its side. Register

@@ -40,7 +40,7 @@ struct wm_store_s3_options {
     struct wm_view profile;           /* in that file; "default" when empty */
     struct wm_view ca_file;           /* PEM; empty: the system's */
     int64_t connect_timeout_ms;       /* 0: 5,000 */
-    int64_t request_timeout_ms;       /* 0: 60,000, of one request */
+    int64_t request_timeout_ms;       /* 0: 60,000, of one request; a PUT has a second more for each 16 KB */
     const struct wm_clock *clock;
 };
 

@@ -6,13 +6,15 @@
  * that no digest lists although their period is sealed, bytes behind a frame.
  *
  * A note is something that an auditor should know and that is no tampering by itself, such as a chain that begins
- * anew, as AWS writes it after StopLogging and StartLogging.
+ * anew, as AWS writes it after StopLogging and StartLogging, or a listed file that lies in another bucket, as after a
+ * change of the trail's bucket.
  *
  * Shares no code with scripts/verify-trail, which finds the same and says it in the same words.
  */
 #ifndef WAYMARK_VERIFY_H
 #define WAYMARK_VERIFY_H
 
+#include "waymark/clock.h"
 #include "waymark/signer.h"
 #include "waymark/status.h"
 #include "waymark/store.h"
@@ -21,6 +23,7 @@ struct wm_verify_options {
     struct wm_store *store;
     struct wm_view prefix;           /* key prefix before AWSLogs/, without a final slash; may be empty */
     const struct wm_keyring *keys;
+    const struct wm_clock *clock;    /* tells which files are of a time to come; NULL: the system's */
     /** Called for each finding, in the order of checking. @param key never empty; valid during the call */
     void (*finding)(void *arg, struct wm_view key, const char *what);
     void (*note)(void *arg, struct wm_view key, const char *what); /* NULL: notes are not wanted */
@@ -37,7 +40,8 @@ struct wm_verify_result {
 };
 
 /**
- * Blocks for as long as it takes to read everything. A request that fails and may succeed later is repeated a few times.
+ * Blocks for as long as it takes to read everything. An object that cannot be read now and may be later is asked for a
+ * few times.
  *
  * @param out  filled in on failure too: what was found before it
  * @return WM_OK: everything could be checked, out->findings says whether it is good; WM_E_NOT_FOUND: there is neither

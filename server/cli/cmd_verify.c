@@ -61,11 +61,18 @@ static const char *first_of(const char *a, const char *b, const char *c)
     return a ? a : b ? b : c;
 }
 
-/* Keys come from whoever wrote the bucket: nothing in them may look like a line of ours or move the cursor. */
+/*
+ * Keys come from whoever wrote the bucket: nothing in them may look like a line of ours or move the cursor. Terminals
+ * obey U+0080 to U+009F as well (ECMA-48 section 5.3), which are C2 80 to C2 9F in UTF-8.
+ */
 static void print_text(const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        (void)putchar(iscntrl((unsigned char)text[i]) ? '?' : text[i]);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i], next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+        bool wide = c == 0xc2 && next >= 0x80 && next <= 0x9f;
+        (void)putchar(wide || iscntrl(c) ? '?' : c);
+        i += wide;
+    }
 }
 
 static void print_line(struct wm_view key, const char *between, const char *what)
@@ -225,7 +232,8 @@ static int verify_run(const struct verify_arguments *a)
         goto out;
 
     const struct wm_verify_options o = {
-        .store = store, .prefix = prefix, .keys = keys, .finding = print_finding, .note = print_note};
+        .store = store, .prefix = prefix, .keys = keys, .clock = &wm_clock_system, .finding = print_finding,
+        .note = print_note};
     status = wm_verify(&o, &r, &err);
     if (status != WM_OK)
         goto out;

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -306,6 +307,14 @@ def file_with_empty_first_member(t):
 
 
 @case()
+def file_of_many_beginnings(t):
+    """Each of them costs the script a look at what stands before it, if it is no member anyway."""
+    k = t.files[1][0]
+    t.bucket.set_raw(k, bytes.fromhex("1f8b08") * 300000)
+    return [k]
+
+
+@case()
 def file_with_skippable_frame(t):
     k = t.files[1][1]
     t.bucket.set_raw(k, bytes.fromhex("502a4d1804000000") + b"hide" + t.bucket.raw(k))
@@ -338,6 +347,21 @@ def file_older_than_the_chain(t):
 
 
 @case()
+def file_of_a_time_to_come(t):
+    """It would wait for its digest for ever."""
+    return [t.put_file(calendar.timegm((2199, 1, 1, 0, 0, 0)), "invented")["s3Object"]]
+
+
+@case(rc=0)
+def file_of_a_trail_whose_clock_was_ahead(t):
+    t.end = calendar.timegm((2199, 1, 1, 0, 0, 0))
+    t.previous = None
+    t.seal()
+    t.put_file(t.end + 3600, "ahead")
+    return []
+
+
+@case()
 def file_with_an_odd_name(t):
     key = t.file_key(t.end + 7200, "x").replace("_x", "-x")
     t.bucket.put(key, pack(key, b"{}"))
@@ -362,6 +386,22 @@ def foreign_objects_are_ignored(t):
 def digest_with_an_odd_name(t):
     key = t.digests[3].replace("_2026", "-2026")
     t.bucket.put(key, t.bucket.raw(t.digests[3]))
+    return [key]
+
+
+@case()
+def digest_with_a_time_that_is_none(t):
+    key = t.digests[3].replace("20260301T140000Z", "20260230T140000Z")
+    odd = t.digests[3].replace("20260301T140000Z", "20269999T999999Z").replace(TRAIL, "other")
+    for k in (key, odd):
+        t.bucket.put(k, t.bucket.raw(t.digests[3]))
+    return [key, odd]
+
+
+@case()
+def file_with_a_time_that_is_none(t):
+    key = t.file_key(t.end + 10, "invented").replace("T1600Z", "T1660Z")
+    t.bucket.put(key, b"x")
     return [key]
 
 
@@ -441,6 +481,15 @@ def digest_without_list(t):
     k = t.digests[3]
     document = json.loads(t.bucket.content(k))
     del document["logFiles"]
+    t.bucket.set_content(k, json.dumps(document).encode())
+    return [k] + t.files[3]
+
+
+@case()
+def digest_with_a_file_without_a_name(t):
+    k = t.digests[3]
+    document = json.loads(t.bucket.content(k))
+    document["logFiles"].insert(0, dict(document["logFiles"][0], s3Object=""))
     t.bucket.set_content(k, json.dumps(document).encode())
     return [k] + t.files[3]
 
@@ -590,6 +639,30 @@ def algorithm_changed(t):
 
 
 @case()
+def signature_with_the_algorithm_on_its_next_line(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] += "\n" + m.pop("x-amz-meta-signature-algorithm")
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def signature_with_a_blank(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] = " " + m["x-amz-meta-signature"]
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
+def signature_that_is_no_text(t):
+    m = t.bucket.metadata(t.digests[5])
+    m["x-amz-meta-signature"] = [m["x-amz-meta-signature"]]
+    t.bucket.set_metadata(t.digests[5], m)
+    return [t.digests[5]]
+
+
+@case()
 def metadata_file_removed(t):
     os.unlink(t.bucket.metadata_path(t.digests[1]))
     return [t.digests[1]]
@@ -715,10 +788,32 @@ def file_listed_twice_in_one_digest(t):
     return [t.files[3][0]]
 
 
+@case(rc=0, digests=3)
+def file_in_another_bucket_is_noted(t):
+    """As after a change of the trail's bucket."""
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"))
+    t.bucket.remove(t.files[3][1])
+    return []
+
+
 @case(digests=3)
-def file_in_another_bucket(t):
+def file_where_a_digest_names_another_bucket(t):
     t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"))
     return [t.files[3][1]]
+
+
+@case(digests=3)
+def file_in_another_bucket_by_a_digest_that_proves_nothing(t):
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Bucket="elsewhere"), signed_by=OTHER)
+    t.bucket.remove(t.files[3][1])
+    return [t.digests[3], t.files[3][1]]
+
+
+@case(rc=0, digests=3)
+def file_under_another_prefix_is_noted(t):
+    t.seal(change=lambda d: d["logFiles"][1].update(s3Object="before/" + d["logFiles"][1]["s3Object"]))
+    t.bucket.remove(t.files[3][1][len("before/"):])
+    return []
 
 
 @case(digests=3)
@@ -801,6 +896,7 @@ def a_stopped_trail_holds_nothing_open(t):
     stopped = Trail(t.bucket, t.key, t.suffix[6:], trail="stopped")
     stopped.end = FIRST_END - PERIOD
     stopped.seal(n_files=0)
+    stopped.seal(n_files=0)  # a first digest alone tells nothing of a trail's pace
     return [t.put_file(FIRST_END + 1800, "invented")["s3Object"]]
 
 
@@ -834,9 +930,13 @@ def keys_that_try_to_run_commands(t):
 
 @case()
 def keys_with_control_characters(t):
-    key = "%s/CloudTrail/us-east-1/2026/03/01/a\x1b[2Jb" % t.root
-    t.bucket.put(key, b"x")
-    return [key.replace("\x1b", "?")]
+    keys = ["%s/CloudTrail/us-east-1/2026/03/01/a%sb" % (t.root, odd) for odd in ("\x1b[2J", "\u009b2J", "\u0085")]
+    keys.append(t.digests[3].replace(TRAIL, "a\tb\tc"))  # tabs part what the script sorts
+    keys.append("%s/CloudTrail/x\n%s" % (t.root, t.files[3][0]))  # two lines of a listing, one of them a lie
+    for key in keys:
+        t.bucket.put(key, b"x")
+    t.bucket.remove(t.files[3][0])
+    return [re.sub("[\x00-\x1f\x80-\x9f]", "?", key) for key in keys] + [t.files[3][0]]
 
 
 @case()
@@ -989,6 +1089,33 @@ def check_vector(folder, tools):
     return ok & check("vector, file changed", tools, [bucket.folder, "--public-keys", keys_file], 1, [log_key])
 
 
+def check_while_it_grows(folder, tools, key, keys_file):
+    """A period is sealed while the script reads the names, in the worst order that a file system may give them in."""
+    trail = Trail(Bucket(os.path.join(folder, "bucket")), key, "gz")
+    trail.seal()
+    grown = os.path.join(folder, "grown")
+    shutil.copytree(trail.bucket.folder, grown)
+    trail.bucket = Bucket(grown)
+    trail.seal()
+    shim = os.path.join(folder, "bin", "find")
+    os.mkdir(os.path.dirname(shim))
+    with open(shim, "w") as f:
+        f.write("""#!/bin/sh
+real=%s
+"$real" "$@" | grep -zv CloudTrail-Digest
+cp -r '%s/.' '%s'
+"$real" "$@" | grep -z CloudTrail-Digest
+exit 0
+""" % (shutil.which("find"), grown, os.path.join(folder, "bucket")))
+    os.chmod(shim, 0o755)
+    rc, lines, errors = verify([tools[1][0], os.path.join(folder, "bucket"), "--public-keys", keys_file],
+                               {"PATH": os.path.dirname(shim) + ":" + os.environ["PATH"]})
+    if rc == 0 and any("digests 2, valid 2; files 4, valid 4" in line for line in lines):
+        return True
+    print("not ok: while it grows: %d\n%s%s" % (rc, "\n".join(lines), errors))
+    return False
+
+
 def main():
     global OTHER, HERE
     tools = ((os.path.abspath(sys.argv[1]), ["verify"]), (os.path.abspath(sys.argv[2]), []))
@@ -1029,6 +1156,7 @@ def main():
                 ok, n = check_arguments(os.path.join(tmp, "arguments"), tools, bases[6].bucket.folder, keys_file)
                 good, total = good + (n if ok else 0), total + n
                 good, total = good + check_vector(os.path.join(tmp, "vector"), tools), total + 1
+                good, total = good + check_while_it_grows(os.path.join(tmp, "grows"), tools, key, keys_file), total + 1
     print("%d of %d cases agree" % (good, total))
     return 0 if good == total else 1
 

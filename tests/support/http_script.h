@@ -20,6 +20,7 @@ enum http_step_kind {
     HTTP_ANSWER,    /* text, whole */
     HTTP_CUT,       /* text, then the connection is closed */
     HTTP_SWALLOW,   /* the request is read, then the connection is closed without a byte */
+    HTTP_LATE,      /* as HTTP_ANSWER, half a second later */
     HTTP_HANG,      /* the request is read, no answer until the client goes */
 };
 
@@ -148,9 +149,11 @@ static inline void *http_script_run(void *arg)
                     ;
                 break;
             } else {
+                if (step->kind == HTTP_LATE)
+                    (void)usleep(500000);
                 if (step->kind != HTTP_SWALLOW)
                     http_send(fd, step->text);
-                if (step->kind != HTTP_ANSWER)
+                if (step->kind == HTTP_CUT || step->kind == HTTP_SWALLOW)
                     break;
             }
         }

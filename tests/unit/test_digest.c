@@ -178,6 +178,7 @@ static void digest_read_names_what_is_wrong(void **state)
         {"\"logFiles\":[", "\"x\":[", "logFiles"},
         {"\"logFiles\":[", "\"logFiles\":[1,", "logFiles[0]"},
         {"\"hashValue\":\"aa\"", "\"hashValue\":1", "logFiles[0]: hashValue"},
+        {"\"s3Object\":\"", "\"s3Object\":\"\",\"x\":\"", "logFiles[0]: s3Object"},
         {"\"SHA-256\"", "\"SHA-1\"", "hashAlgorithm"},
         {"\"previousDigestS3Bucket\":null", "\"previousDigestS3Bucket\":\"b\"", "previousDigest"},
         {"\"previousDigestSignature\":null,", "", "previousDigestSignature"},

@@ -281,6 +281,60 @@ static void ids_are_new_for_each_call(void **state)
     assert_string_not_equal(request.request_id, event_id);
 }
 
+/* A body of many small values takes more memory as a tree than as text. */
+static void a_call_that_needs_too_much_memory_is_recorded(void **state)
+{
+    (void)state;
+    static char body[65536];
+    size_t len = (size_t)snprintf(body, sizeof body, "{\"id\":\"greedy\",\"more\":[[]");
+    while (len + 8 < sizeof body)
+        len += (size_t)snprintf(body + len, sizeof body - len, ",[]");
+    (void)snprintf(body + len, sizeof body - len, "]}");
+    wm_arena_done(&request.arena);
+    wm_arena_init(&request.arena, 256 * 1024);
+    send_request(&(struct sent){.method = "POST", .path = "/channels", .body = body});
+    assert_int_equal(request.status, 500);
+    struct wm_entry e;
+    const struct wm_json *r = record_of(request.seq, &e);
+    text_is(r, "errorCode", "InternalServerErrorException");
+    text_is(r, "eventName", "CreateChannel");
+    text_is(r, "requestID", request.request_id);
+    text_is(wm_json_get(r, "userIdentity"), "type", "Root");
+    assert_int_equal(wm_json_get(r, "requestParameters")->type, WM_JSON_NULL);
+    assert_int_equal(e.n_changes, 0);
+    wm_arena_done(&request.arena);
+    wm_arena_init(&request.arena, WM_MAX_ARENA_BYTES);
+}
+
+static int __attribute__((noinline)) overwrite_the_stack(int c)
+{
+    volatile char bytes[32768];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)c;
+    return bytes[100];
+}
+
+/* Who was not proven is still named, also in the log, which is written after the call; and he cannot make a record
+ * larger than the journal takes. */
+static void a_claimed_key_lives_as_long_as_its_request(void **state)
+{
+    (void)state;
+    static char query[4000];
+    char long_key[1001];
+    memset(long_key, 'K', 1000);
+    long_key[1000] = '\0';
+    snprintf(query, sizeof query,
+             "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=%s%%2F20260301%%2Fus-east-1%%2Fmediapackage%%2F"
+             "aws4_request&X-Amz-Date=20260301T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature="
+             "0000000000000000000000000000000000000000000000000000000000000000", long_key);
+    send_request(&(struct sent){.method = "GET", .path = "/channels", .query = query, .unsigned_request = true});
+    (void)overwrite_the_stack(0x55);
+    assert_int_equal(request.status, 403);
+    long_key[128] = '\0';
+    assert_true(wm_view_eq_str(request.principal, long_key));
+    text_is(wm_json_get(record_of(request.seq, NULL), "userIdentity"), "accessKeyId", long_key);
+}
+
 /* Last, since the journal is gone afterwards. */
 static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **state)
 {
@@ -375,6 +429,8 @@ int main(void)
         cmocka_unit_test(a_read_is_recorded_without_its_answer),
         cmocka_unit_test(every_refusal_is_recorded),
         cmocka_unit_test(ids_are_new_for_each_call),
+        cmocka_unit_test(a_call_that_needs_too_much_memory_is_recorded),
+        cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
         cmocka_unit_test(what_cannot_be_recorded_is_answered_503_and_has_no_effect),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -593,7 +593,7 @@ static void full_disk_refuses_and_goes_on_when_space_returns(void **state)
     assert_int_equal(err.sys_errno, ENOSPC);
     assert_non_null(strstr(err.message, "fill.tmp"));
     assert_int_equal(read_all(j, 0), n); /* reading goes on */
-    assert_false(wm_journal_failed(j));
+    assert_false(wm_journal_failed(j, NULL));
     atomic_store(&f.disk_full, false);
     for (int i = 0; i < 1000 && status == WM_E_FULL; i++) { /* it tries again by itself */
         usleep(10000);
@@ -629,7 +629,7 @@ static void failed_sync_is_final_and_a_restart_recovers(void **state)
         assert_int_equal(wm_journal_commit(j, base + 7, &err), WM_E_FAILED);
         assert_true(err.sys_errno == (what == 2 ? ENOSPC : EIO));
         fault_io_disarm(&f); /* the disk is well again, but nobody knows what it holds */
-        assert_true(wm_journal_failed(j));
+        assert_true(wm_journal_failed(j, NULL));
         make_entry(&m, 8, -1);
         assert_int_equal(wm_journal_append(j, &m.e, &seq, &again), WM_E_FAILED);
         assert_string_equal(again.message, err.message);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -13,6 +14,7 @@
 #include "tests/support/folder.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
+#include "waymark/sync.h"
 
 static char dir[FOLDER_BYTES];
 static const struct wm_io *io;
@@ -114,6 +116,36 @@ static void state_is_rebuilt_from_the_journal(void **state)
     wm_recorder_close(r);
 }
 
+/* What is logged between the two calls. */
+static FILE *log_file;
+static int log_before;
+
+static void log_catch(void)
+{
+    log_file = tmpfile();
+    assert_non_null(log_file);
+    log_before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(log_file), STDERR_FILENO), STDERR_FILENO);
+    wm_log_set_level(WM_LOG_NOTICE);
+}
+
+static void log_release(void)
+{
+    wm_log_set_level(WM_LOG_ERROR);
+    assert_int_equal(dup2(log_before, STDERR_FILENO), STDERR_FILENO);
+    close(log_before);
+}
+
+static size_t log_count(const char *event)
+{
+    char line[4096];
+    size_t n = 0;
+    rewind(log_file);
+    while (fgets(line, sizeof line, log_file))
+        n += strstr(line, event) != NULL;
+    return n;
+}
+
 static void refused_entry_has_no_effect(void **state)
 {
     (void)state;
@@ -137,6 +169,62 @@ static void refused_entry_has_no_effect(void **state)
     assert_int_equal(wm_recorder_submit(r, &too_large, &seq, NULL), WM_E_LIMIT);
     wm_state_unlock(r->state);
     wm_recorder_close(r);
+}
+
+/* Once for thousands of calls that are refused, and once more when it is over. */
+static void refusing_is_logged_once_and_so_is_its_end(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = NULL;
+    uint64_t seq = 0;
+    log_catch();
+    assert_int_equal(try_open(&r, 128u * 1024u, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", 0), WM_OK);
+    while (submit(r, "id", "1", &seq) == WM_OK)
+        assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(submit(r, "id", "1", &seq), WM_E_FULL);
+    struct wm_journal_stats s;
+    wm_journal_stats(r->journal, &s);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", s.durable_seq), WM_OK);
+    while (submit(r, "id", "1", &seq) != WM_OK)
+        usleep(10000);
+    assert_int_equal(submit(r, "id", "1", &seq), WM_OK);
+    wm_recorder_close(r);
+    log_release();
+    size_t refuses = log_count(" journal-refuses "), accepts = log_count(" journal-accepts ");
+    fclose(log_file);
+    assert_int_equal(refuses, 1);
+    assert_int_equal(accepts, 1);
+}
+
+static int no_names(void *ctx, const char *path)
+{
+    if (strcmp(wm_thread_name(), "journal-prep") == 0)
+        return -EIO;
+    return wm_io_posix.sync_dir(ctx, path);
+}
+
+/* The thread that prepares segments has found the folder beyond use: nobody calls, and it is said all the same. */
+static void a_failure_that_no_call_meets_is_logged(void **state)
+{
+    (void)state;
+    struct wm_io broken = wm_io_posix;
+    struct wm_recorder *r = NULL;
+    struct wm_err why = {0};
+    broken.sync_dir = no_names;
+    io = &broken;
+    log_catch();
+    assert_int_equal(try_open(&r, 0, NULL), WM_OK);
+    for (int i = 0; i < 1000 && !wm_journal_failed(r->journal, &why); i++)
+        usleep(10000);
+    wm_recorder_close(r);
+    log_release();
+    size_t failed = log_count(" journal-failed ");
+    fclose(log_file);
+    assert_int_equal(why.status, WM_E_FAILED);
+    assert_non_null(strstr(why.message, "cannot sync the folder"));
+    assert_int_equal(failed, 1);
 }
 
 static void copy_lets_the_journal_retire(void **state)
@@ -211,7 +299,7 @@ static void failed_commit_is_final(void **state)
     assert_int_equal(err.sys_errno, EIO);
     assert_int_equal(submit(r, "c", "1", &seq), WM_E_FAILED);
     assert_false(has(r, "c", "1"));
-    assert_true(wm_journal_failed(r->journal));
+    assert_true(wm_journal_failed(r->journal, NULL));
     fault_io_disarm(&f);
     wm_recorder_close(r);
     r = must_open();
@@ -228,6 +316,8 @@ int main(void)
         TEST(effect_is_seen_at_once_and_survives),
         TEST(state_is_rebuilt_from_the_journal),
         TEST(refused_entry_has_no_effect),
+        TEST(refusing_is_logged_once_and_so_is_its_end),
+        TEST(a_failure_that_no_call_meets_is_logged),
         TEST(copy_lets_the_journal_retire),
         TEST(journal_that_lost_entries_is_refused),
         TEST(failed_commit_is_final),

@@ -4,7 +4,9 @@
  */
 #include "delivery/store_int.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -247,6 +249,22 @@ static void s3_put_survives_a_broken_network(void **state)
     assert_int_equal(wm_store_put(store, WM_LIT("k"), WM_LIT("b"), WM_EMPTY, NULL, 0, &err), WM_E_UNAVAILABLE);
     assert_true(err.retryable);
     wm_store_free(store);
+}
+
+/* The time for a request grows with what there is to send: a thin line is no dead one. */
+static void s3_put_takes_its_time_for_a_large_body(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET),
+                                    .request_timeout_ms = 200};
+    static char body[64 * 1024];
+    rig_start_with(&r, o, STEPS({HTTP_LATE, OK_EMPTY}, {HTTP_LATE, OK_EMPTY}));
+    assert_int_equal(wm_store_put(r.store, WM_LIT("k"), (struct wm_view){body, sizeof body}, WM_EMPTY, NULL, 0, &err),
+                     WM_OK);
+    assert_int_equal(put(&r, &err), WM_E_UNAVAILABLE); /* a small one has no reason to be late */
+    rig_stop(&r);
 }
 
 #define FOUND(body, signature) \
@@ -519,6 +537,25 @@ static void *cancel_soon(void *arg)
     return NULL;
 }
 
+static void s3_list_ends_when_the_server_does_not(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err = {0};
+    struct wm_buf out;
+    struct http_step steps[HTTP_MAX_REQUESTS];
+    for (size_t i = 0; i < HTTP_MAX_REQUESTS; i++)
+        steps[i] = (struct http_step){HTTP_CUT, LISTING("<IsTruncated>true</IsTruncated>"
+                                                        "<NextContinuationToken>on</NextContinuationToken>")};
+    wm_buf_init(&out, 4096);
+    rig_start(&r, steps, HTTP_MAX_REQUESTS);
+    assert_int_equal(wm_store_list(r.store, WM_EMPTY, collect, &out, &err), WM_E_CORRUPT);
+    assert_non_null(strstr(err.message, "without a key"));
+    assert_int_equal(out.len, 0);
+    rig_stop(&r);
+    wm_buf_done(&out);
+}
+
 static void s3_put_ends_when_cancelled(void **state)
 {
     (void)state;
@@ -531,6 +568,61 @@ static void s3_put_ends_when_cancelled(void **state)
     assert_int_equal(put(&r, &err), WM_E_END);
     assert_int_equal(pthread_join(thread, NULL), 0);
     rig_stop(&r);
+}
+
+/* In place of libc's, for libcurl too: names of the domain "slow" are not answered until the test allows it. */
+static atomic_bool resolver_silent;
+static atomic_int resolver_asked, resolver_left;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    if (node && strstr(node, ".slow")) {
+        struct timespec t = {0, 2000000};
+        atomic_fetch_add(&resolver_asked, 1);
+        while (atomic_load(&resolver_silent))
+            nanosleep(&t, NULL);
+        atomic_fetch_add(&resolver_left, 1);
+        return EAI_AGAIN;
+    }
+    int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+    return next(node, service, hints, out);
+}
+
+static void *allow_later(void *arg)
+{
+    struct timespec t = {0, 2000000};
+    for (int i = 0; i < 2500 && atomic_load(&resolver_silent); i++)
+        nanosleep(&t, NULL);
+    atomic_store(&resolver_silent, false);
+    while (atomic_load(&resolver_left) < atomic_load(&resolver_asked))
+        nanosleep(&t, NULL);
+    return arg;
+}
+
+static void s3_put_ends_when_cancelled_while_a_name_is_looked_up(void **state)
+{
+    (void)state;
+    struct wm_store *store;
+    struct wm_err err;
+    pthread_t canceller, resolver;
+    struct wm_store_s3_options o = {.access_key_id = WM_LIT("AKIAEXAMPLE"), .secret_access_key = WM_LIT(SECRET),
+                                    .endpoint = WM_LIT("http://s3.slow"), .bucket = WM_LIT("evidence")};
+    assert_int_equal(wm_store_s3_new(&o, &store, &err), WM_OK);
+    atomic_store(&resolver_silent, true);
+    assert_int_equal(pthread_create(&canceller, NULL, cancel_soon, store), 0);
+    assert_int_equal(pthread_create(&resolver, NULL, allow_later, NULL), 0); /* a failure ends too */
+    int64_t before = wm_clock_mono(&wm_clock_system).ns;
+    enum wm_status status = wm_store_put(store, WM_LIT("k"), WM_LIT("b"), WM_EMPTY, NULL, 0, &err);
+    int64_t took_ms = (wm_clock_mono(&wm_clock_system).ns - before) / WM_NS_PER_MS;
+    wm_store_free(store);
+    atomic_store(&resolver_silent, false);
+    assert_int_equal(status, WM_E_END);
+    assert_int_equal(resolver_asked, 1);
+    if (took_ms > 3000)
+        fail_msg("it took %lld ms", (long long)took_ms);
+    assert_int_equal(pthread_join(canceller, NULL), 0);
+    assert_int_equal(pthread_join(resolver, NULL), 0);
 }
 
 static void s3_options_are_checked(void **state)
@@ -696,6 +788,7 @@ int main(void)
         cmocka_unit_test(s3_put_sends_what_it_should),
         cmocka_unit_test(s3_put_answers_become_statuses),
         cmocka_unit_test(s3_put_survives_a_broken_network),
+        cmocka_unit_test(s3_put_takes_its_time_for_a_large_body),
         cmocka_unit_test(s3_put_compares_what_is_there),
         cmocka_unit_test(s3_put_looks_first_where_the_condition_is_unknown),
         cmocka_unit_test(s3_corrects_a_clock_that_is_off),
@@ -703,7 +796,9 @@ int main(void)
         cmocka_unit_test(s3_get_gives_bytes_and_headers),
         cmocka_unit_test(s3_list_pages_and_decodes),
         cmocka_unit_test(s3_list_refuses_what_is_no_sound_listing),
+        cmocka_unit_test(s3_list_ends_when_the_server_does_not),
         cmocka_unit_test(s3_put_ends_when_cancelled),
+        cmocka_unit_test(s3_put_ends_when_cancelled_while_a_name_is_looked_up),
         cmocka_unit_test(s3_options_are_checked),
         cmocka_unit_test(s3_works_with_a_real_server),
     };

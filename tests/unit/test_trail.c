@@ -865,6 +865,30 @@ static void trail_chain_survives_a_clock_that_goes_back(void **state)
     inventory_done(&inventory);
 }
 
+/* A trail made while the clock was ahead, before its first digest. */
+static void trail_chain_begins_although_the_clock_goes_back(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    int64_t started_s = wm_wall_seconds(rig_board(r).started);
+    atomic_fetch_sub(&r->time.wall_offset_ns, 30 * 3600 * WM_NS_PER_S);
+    struct wm_wall_ns sealed = {0};
+    rig_append(r, 4);
+    rig_wait_delivered(r);
+    for (int i = 0; i < 2; i++) {
+        atomic_fetch_add(&r->time.mono_offset_ns, (i ? 3605 : 5) * WM_NS_PER_S);
+        pass_time(r, 1); /* so that the two have different times */
+        WAIT(r, b.latest_digest.ns > sealed.ns);
+        sealed = rig_board(r).latest_digest;
+    }
+    inventory_take(r, &inventory);
+    assert_int_equal(inventory.digests, 2);
+    assert_int_equal(seconds_of(digest_at(0).end), started_s + 1);
+    assert_int_equal(seconds_of(digest_at(1).end), started_s + 1 + 3600);
+    assert_int_equal(inventory.listed, inventory.files);
+    inventory_done(&inventory);
+}
+
 /* The store takes no digests for a while, the trail restarts meanwhile: files go on, the digest comes as planned. */
 static void trail_delivers_files_while_a_digest_waits(void **state)
 {
@@ -1063,6 +1087,7 @@ int main(void)
         TEST(trail_seals_a_chain_of_digests),
         TEST(trail_spans_a_long_stop_with_one_digest),
         TEST(trail_chain_survives_a_clock_that_goes_back),
+        TEST(trail_chain_begins_although_the_clock_goes_back),
         TEST(trail_delivers_files_while_a_digest_waits),
         TEST(trail_plans_its_digest_anew_in_another_bucket),
         TEST(trail_is_verified_as_good),

@@ -1,0 +1,563 @@
+/*
+ * The loops around libmicrohttpd, over real sockets: what a hostile or unlucky client, or a failing disk in the middle
+ * of a turn, makes of a call. The disk can be held, so that what happens meanwhile is certain and not a race.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "tests/support/folder.h"
+#include "waymark/hash.h"
+#include "waymark/json.h"
+#include "waymark/log.h"
+#include "waymark/server.h"
+#include "waymark/sync.h"
+
+#define PATIENCE_MS 30000
+#define TIMEOUT_MS 200 /* http.request_timeout of these tests */
+
+static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
+static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_sts};
+static char key_id[129], secret[129];
+
+/* ---- a disk that can be held, and that fails when told ---- */
+
+static struct wm_io test_io;
+static struct {
+    pthread_mutex_t mu;
+    pthread_cond_t changed;
+    bool hold;    /* a sync waits */
+    bool held;    /* one does */
+    bool fail;    /* a sync that begins now fails */
+    int slow_ms;  /* each takes so long */
+} disk = {.mu = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static int held_fdatasync(void *ctx, int fd)
+{
+    /* The preparer's and the open's go through: only commits are told about. */
+    bool fail = false;
+    if (strncmp(wm_thread_name(), "http", 4) == 0) {
+        pthread_mutex_lock(&disk.mu);
+        fail = disk.fail;
+        while (disk.hold) {
+            disk.held = true;
+            pthread_cond_broadcast(&disk.changed);
+            pthread_cond_wait(&disk.changed, &disk.mu);
+        }
+        disk.held = false;
+        int slow_ms = disk.slow_ms;
+        pthread_mutex_unlock(&disk.mu);
+        (void)poll(NULL, 0, slow_ms);
+    }
+    return fail ? -EIO : wm_io_posix.fdatasync(ctx, fd);
+}
+
+static atomic_bool no_names; /* the preparer cannot sync the folder */
+
+static int held_sync_dir(void *ctx, const char *path)
+{
+    return atomic_load(&no_names) && strcmp(wm_thread_name(), "journal-prep") == 0 ? -EIO
+                                                                                   : wm_io_posix.sync_dir(ctx, path);
+}
+
+static void disk_set(bool hold, bool fail)
+{
+    pthread_mutex_lock(&disk.mu);
+    disk.hold = hold;
+    disk.fail = fail;
+    pthread_cond_broadcast(&disk.changed);
+    pthread_mutex_unlock(&disk.mu);
+}
+
+static void disk_slow(int ms)
+{
+    pthread_mutex_lock(&disk.mu);
+    disk.slow_ms = ms;
+    pthread_mutex_unlock(&disk.mu);
+}
+
+static void disk_wait_held(void)
+{
+    pthread_mutex_lock(&disk.mu);
+    while (!disk.held)
+        pthread_cond_wait(&disk.changed, &disk.mu);
+    pthread_mutex_unlock(&disk.mu);
+}
+
+/* ---- a server ---- */
+
+struct world {
+    char dir[FOLDER_BYTES];
+    struct wm_recorder *recorder;
+    struct wm_auth *auth;
+    struct wm_service_env env;
+    struct wm_server *server;
+    struct wm_sigv4_cache *cache;
+    struct wm_arena arena;
+    struct wm_journal_reader *reader;
+};
+
+static void start_server(struct world *w)
+{
+    static const char *const proxies[] = {"127.0.0.1"};
+    const struct wm_server_options o = {
+        .listen = "127.0.0.1:0",
+        .threads = 1,
+        .max_connections = 64,
+        .connection_memory_bytes = 16 * 1024,
+        .max_body_bytes = 4096,
+        .request_timeout_ms = TIMEOUT_MS,
+        .idle_timeout_ms = 60000,
+        .trusted_proxies = proxies,
+        .n_trusted_proxies = 1,
+        .env = &w->env,
+        .services = services,
+        .n_services = 3,
+        .auth = w->auth,
+        .recorder = w->recorder,
+        .record = true,
+    };
+    assert_int_equal(wm_server_start(&o, &w->server, NULL), WM_OK);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    if (!w)
+        return -1;
+    *state = w;
+    folder_make(w->dir);
+    disk_set(false, false);
+    disk_slow(0);
+    test_io = wm_io_posix;
+    test_io.fdatasync = held_fdatasync;
+    test_io.sync_dir = held_sync_dir;
+    char path[FOLDER_BYTES + 20], line[300];
+    snprintf(path, sizeof path, "%s/credentials", w->dir);
+    const struct wm_recorder_options r = {w->dir, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    bool made;
+    if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
+        return -1;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) {
+        (void)sscanf(line, "aws_access_key_id = %128s", key_id);
+        (void)sscanf(line, "aws_secret_access_key = %128s", secret);
+    }
+    if (f)
+        fclose(f);
+    w->env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), w->recorder->board, &wm_clock_system,
+                                     master_key};
+    w->cache = wm_sigv4_cache_new();
+    wm_arena_init(&w->arena, 1 << 20);
+    start_server(w);
+    return w->cache ? 0 : -1;
+}
+
+static int set_up_without_names(void **state)
+{
+    atomic_store(&no_names, true);
+    return set_up(state);
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    disk_set(false, false);
+    disk_slow(0);
+    atomic_store(&no_names, false);
+    wm_server_stop(w->server, 1000);
+    wm_journal_reader_close(w->reader);
+    wm_recorder_close(w->recorder);
+    wm_auth_close(w->auth);
+    wm_sigv4_cache_free(w->cache);
+    wm_arena_done(&w->arena);
+    folder_remove(w->dir);
+    free(w);
+    return 0;
+}
+
+/* ---- a client ---- */
+
+static int dial(struct world *w)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint64_t port;
+    struct wm_view address = wm_view_of(wm_server_address(w->server));
+    assert_int_equal(wm_view_to_u64(wm_view_sub(address, wm_view_rfind(address, ':') + 1, address.len), 65535, &port),
+                     WM_OK);
+    to.sin_port = htons((uint16_t)port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void put(int fd, const char *text, size_t len)
+{
+    assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+/* What comes until the server closes, or until a whole reply with a Content-Length is there. */
+static const char *answer(int fd)
+{
+    static char text[65536];
+    size_t len = 0;
+    text[0] = '\0';
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, PATIENCE_MS) != 1)
+            fail_msg("no answer, only \"%s\"", text);
+        ssize_t n = recv(fd, text + len, sizeof text - 1 - len, 0);
+        if (n <= 0)
+            return text;
+        len += (size_t)n;
+        text[len] = '\0';
+        const char *body = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "content-length:");
+        if (body && length && len >= (size_t)(body + 4 - text) + strtoul(length + 15, NULL, 10))
+            return text;
+    }
+}
+
+static int status_of(const char *reply)
+{
+    return strncmp(reply, "HTTP/1.1 ", 9) == 0 ? (int)strtol(reply + 9, NULL, 10) : 0;
+}
+
+/* A signed request; more: further header lines, each with its line end. */
+static size_t request_text(struct world *w, const char *method, const char *path, const char *body, const char *more,
+                           char *out, size_t max)
+{
+    char hash[WM_SHA256_HEX_BYTES];
+    uint8_t sha[WM_SHA256_BYTES];
+    wm_sha256(body, strlen(body), sha);
+    wm_hex(sha, sizeof sha, hash);
+    const struct wm_sigv4_header host = {WM_LIT("Host"), WM_LIT("127.0.0.1")};
+    const struct wm_sigv4_request r = {
+        .method = wm_view_of(method),
+        .path = wm_view_of(path),
+        .headers = &host,
+        .n_headers = 1,
+        .payload_hash = {hash, sizeof hash},
+    };
+    const struct wm_sigv4_credentials c = {
+        .access_key_id = wm_view_of(key_id),
+        .secret = wm_view_of(secret),
+        .region = WM_LIT("us-east-1"),
+        .service = WM_LIT("mediapackage"),
+    };
+    struct wm_sigv4_signature s;
+    assert_int_equal(wm_sigv4_sign(w->cache, &r, &c, wm_clock_wall(&wm_clock_system), &s), WM_OK);
+    int n = snprintf(out, max,
+                     "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Amz-Date: %s\r\nAuthorization: %s\r\n%s"
+                     "Content-Length: %zu\r\n\r\n%s",
+                     method, path, s.date, s.authorization, more, strlen(body), body);
+    assert_true(n > 0 && (size_t)n < max);
+    return (size_t)n;
+}
+
+static int call(struct world *w, const char *method, const char *path, const char *body, const char *more)
+{
+    char text[16384];
+    size_t len = request_text(w, method, path, body, more, text, sizeof text);
+    int fd = dial(w);
+    put(fd, text, len);
+    int status = status_of(answer(fd));
+    close(fd);
+    return status;
+}
+
+/* ---- what was recorded ---- */
+
+static uint64_t recorded(struct world *w)
+{
+    struct wm_journal_stats stats;
+    wm_journal_stats(w->recorder->journal, &stats);
+    return stats.appended;
+}
+
+static const struct wm_json *record_of(struct world *w, uint64_t seq)
+{
+    struct wm_entry e;
+    struct wm_json *record;
+    wm_journal_reader_close(w->reader);
+    assert_int_equal(wm_journal_reader_open(w->recorder->journal, seq - 1, &w->reader, NULL), WM_OK);
+    assert_int_equal(wm_journal_reader_next(w->reader, &e, NULL), WM_OK);
+    wm_arena_clear(&w->arena);
+    assert_int_equal(wm_json_parse(&w->arena, e.record, &record, NULL), WM_OK);
+    return record;
+}
+
+static void text_is(const struct wm_json *object, const char *name, const char *want)
+{
+    struct wm_view got = wm_json_get_text(object, name);
+    if (!wm_view_eq_str(got, want))
+        fail_msg("%s is \"%.*s\", not \"%s\"", name, WM_ARG(got), want);
+}
+
+/* ---- tests ---- */
+
+static void a_call_is_answered_and_recorded(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(call(w, "POST", "/channels", "{\"id\":\"one\"}", ""), 200);
+    assert_int_equal(call(w, "GET", "/channels/one", "", ""), 200);
+    assert_int_equal(recorded(w), 2);
+    text_is(record_of(w, 1), "eventName", "CreateChannel");
+    text_is(record_of(w, 1), "sourceIPAddress", "127.0.0.1");
+}
+
+/* An early refusal commits in the middle of a turn. When that fails, the calls that came before it in the same turn are
+ * not durable either, and must not be answered as if they were. */
+static void a_failed_commit_fails_all_that_waited_for_it(void **state)
+{
+    struct world *w = *state;
+    static const char too_large[] = "POST /channels HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                                    "Content-Length: 10000\r\n\r\n";
+    char create[2048], get[2048];
+    size_t create_len = request_text(w, "POST", "/channels", "{\"id\":\"lost\"}", "", create, sizeof create);
+    size_t get_len = request_text(w, "GET", "/channels", "", "", get, sizeof get);
+    int first = dial(w), second = dial(w), third = dial(w);
+
+    disk_set(true, false);
+    put(first, get, get_len);
+    disk_wait_held();
+    put(second, create, create_len); /* these two are in the next turn, in this order */
+    put(third, too_large, sizeof too_large - 1);
+    disk_set(false, true); /* the sync under way is not touched, the next one fails */
+    int statuses[3] = {status_of(answer(first)), status_of(answer(second)), status_of(answer(third))};
+    close(first);
+    close(second);
+    close(third);
+    assert_int_equal(statuses[0], 200);
+    assert_int_equal(statuses[1], 503);
+    assert_int_equal(statuses[2], 503);
+    assert_true(wm_server_failed(w->server));
+}
+
+/* The client was told 408, so nothing else may become of its request, also when the rest is there after all. */
+static void a_request_that_was_too_slow_is_recorded_once_and_not_carried_out(void **state)
+{
+    struct world *w = *state;
+    char text[2048];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"late\"}", "", text, sizeof text);
+    int fd = dial(w);
+    disk_set(true, false);
+    put(fd, text, len - 4);
+    disk_wait_held(); /* the refusal's own commit */
+    put(fd, text + len - 4, 4);
+    disk_set(false, false);
+    assert_int_equal(status_of(answer(fd)), 408);
+    close(fd);
+    assert_int_equal(call(w, "GET", "/channels/late", "", ""), 404);
+    assert_int_equal(recorded(w), 2);
+    text_is(record_of(w, 1), "errorCode", "RequestTimeoutException");
+}
+
+/* A status line that says one thing and a body that says another would be believed by somebody. */
+static void an_answer_in_the_middle_of_a_request_has_the_status_that_it_says(void **state)
+{
+    struct world *w = *state;
+    char text[2048];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"late\"}", "", text, sizeof text);
+    int fd = dial(w);
+    disk_set(false, true);
+    put(fd, text, len - 4);
+    const char *reply = answer(fd);
+    assert_int_equal(status_of(reply), 503);
+    assert_non_null(strstr(reply, "ServiceUnavailableException"));
+    close(fd);
+}
+
+/* Clients who ask again as soon as they are answered, so many that at every turn's end some have asked again already:
+ * they must hold up neither a stop nor the deadlines of others. */
+#define BUSY 48
+static const char busy_request[] = "GET /channels HTTP/1.1\r\nHost: x\r\n\r\n";
+
+struct busy {
+    struct pollfd fds[BUSY];
+    atomic_bool over;
+};
+
+static void *busy_run(void *arg)
+{
+    struct busy *b = arg;
+    char sink[4096];
+    while (!atomic_load(&b->over) && poll(b->fds, BUSY, 100) >= 0)
+        for (size_t i = 0; i < BUSY; i++)
+            if (b->fds[i].revents && (recv(b->fds[i].fd, sink, sizeof sink, 0) <= 0 ||
+                                      send(b->fds[i].fd, busy_request, sizeof busy_request - 1, MSG_NOSIGNAL) < 0))
+                b->fds[i].events = 0; /* closed */
+    return NULL;
+}
+
+static void wait_recorded(struct world *w, uint64_t n)
+{
+    for (int ms = 0; recorded(w) < n; ms += 5) {
+        assert_true(ms < PATIENCE_MS);
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+static void busy_clients_hold_nothing_up(void **state)
+{
+    struct world *w = *state;
+    static struct busy b;
+    pthread_t thread;
+    atomic_init(&b.over, false);
+    disk_slow(2);
+    for (size_t i = 0; i < BUSY; i++) {
+        b.fds[i] = (struct pollfd){.fd = dial(w), .events = POLLIN};
+        put(b.fds[i].fd, busy_request, sizeof busy_request - 1);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, busy_run, &b), 0);
+    wait_recorded(w, 1000);
+    int fd = dial(w);
+    put(fd, "POS", 3);
+    int64_t began = wm_clock_mono(&wm_clock_system).ns;
+    assert_int_equal(status_of(answer(fd)), 408);
+    close(fd);
+    wm_server_stop(w->server, 500);
+    w->server = NULL;
+    assert_true(wm_clock_mono(&wm_clock_system).ns - began < 6 * WM_NS_PER_S);
+    atomic_store(&b.over, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    for (size_t i = 0; i < BUSY; i++)
+        close(b.fds[i].fd);
+}
+
+static void *stop_run(void *server)
+{
+    wm_server_stop(server, 0);
+    return NULL;
+}
+
+/* However short the stop: what is in the journal as done is answered. */
+static void a_stop_answers_the_call_that_waits_for_its_commit(void **state)
+{
+    struct world *w = *state;
+    char text[2048];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"last\"}", "", text, sizeof text);
+    pthread_t thread;
+    int fd = dial(w);
+    disk_set(true, false);
+    put(fd, text, len);
+    disk_wait_held();
+    assert_int_equal(pthread_create(&thread, NULL, stop_run, w->server), 0);
+    w->server = NULL;
+    (void)poll(NULL, 0, 20);
+    disk_set(false, false);
+    assert_int_equal(status_of(answer(fd)), 200);
+    close(fd);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(recorded(w), 1);
+}
+
+/* Some proxies add a header line of their own behind the client's instead of adding to it (HAProxy's forwardfor). */
+static void the_last_forwarded_for_line_is_the_proxys(void **state)
+{
+    struct world *w = *state;
+    static const char spoofed[] = "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.9\r\n";
+    assert_int_equal(call(w, "GET", "/channels", "", spoofed), 200);
+    text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
+}
+
+/* However many headers the client puts before it. */
+static void a_forwarded_for_line_behind_many_headers_counts(void **state)
+{
+    struct world *w = *state;
+    char more[4096];
+    size_t len = 0;
+    for (int i = 0; i < 100; i++)
+        len += (size_t)snprintf(more + len, sizeof more - len, "X-%d: y\r\n", i);
+    (void)snprintf(more + len, sizeof more - len, "X-Forwarded-For: 203.0.113.9\r\n");
+    assert_int_equal(call(w, "GET", "/channels", "", more), 200);
+    text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
+}
+
+/* One line of the log for one event, and none of its fields written by a caller whom nobody knows. */
+static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
+{
+    struct world *w = *state;
+    static const char forged[] =
+        "GET /channels?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260301T000000Z&X-Amz-Expires=60"
+        "&X-Amz-SignedHeaders=host&X-Amz-Signature=0000000000000000000000000000000000000000000000000000000000000000"
+        "&X-Amz-Credential=AKIA%20from=192.0.2.1%20status=200%0Aa%C2%9Bb/20260301/us-east-1/mediapackage/aws4_request"
+        " HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char abandoned[] = "POST /x%20\"y\tstatus=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    int before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    wm_log_set_level(WM_LOG_INFO);
+    int fd = dial(w);
+    put(fd, forged, sizeof forged - 1);
+    int status = status_of(answer(fd));
+    close(fd);
+    fd = dial(w);
+    put(fd, abandoned, sizeof abandoned - 1);
+    (void)poll(NULL, 0, 20);
+    close(fd);
+    wm_server_stop(w->server, 1000);
+    w->server = NULL;
+    wm_log_set_level(WM_LOG_NOTICE);
+    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
+    close(before);
+    assert_int_equal(status, 403);
+    char line[4096];
+    bool seen = false;
+    rewind(log);
+    while (fgets(line, sizeof line, log)) {
+        seen = seen || strstr(line, "by=AKIA");
+        assert_null(strstr(line, "from=192.0.2.1"));
+        assert_null(strstr(line, "status=200"));
+        assert_null(strstr(line, "\xc2\x9b"));
+        assert_null(strstr(line, "\"y"));
+    }
+    fclose(log);
+    assert_true(seen);
+    text_is(wm_json_get(record_of(w, 1), "userIdentity"), "accessKeyId", "AKIA from=192.0.2.1 status=200\na\xc2\x9b" "b");
+}
+
+/* Only a restart helps, so whoever asks is told, although no call has met the failure yet. */
+static void a_failure_that_no_call_meets_is_seen(void **state)
+{
+    struct world *w = *state;
+    for (int ms = 0; !wm_server_failed(w->server); ms += 5) {
+        assert_true(ms < PATIENCE_MS);
+        (void)poll(NULL, 0, 5);
+    }
+    assert_int_equal(call(w, "GET", "/channels", "", ""), 503);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_call_is_answered_and_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_commit_fails_all_that_waited_for_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_was_too_slow_is_recorded_once_and_not_carried_out, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_in_the_middle_of_a_request_has_the_status_that_it_says, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(busy_clients_hold_nothing_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_answers_the_call_that_waits_for_its_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_forwarded_for_line_is_the_proxys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_that_no_call_meets_is_seen, set_up_without_names, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
