@@ -3,6 +3,7 @@ import configparser
 import json
 import os
 import re
+import secrets
 import signal
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from harness import (AWS, PATIENCE, REGION, SOURCE, Bucket, Folder, Server, clea
 class Demo:
     def __init__(self, data, *args):
         self.data = str(data)
-        self.output = self.data + ".out"
+        self.output = f"{self.data}.{secrets.token_hex(4)}.out"
         # The tests' AWS CLI is on PATH, as it would be at a user's who has one.
         path = os.path.dirname(AWS) + os.pathsep + os.environ["PATH"]
         path = os.path.dirname(os.environ["WAYMARK_TEST_MINIO"]) + os.pathsep + path
@@ -203,6 +204,16 @@ def test_the_demo_into_minio(start_demo):
     wait_for(store.digest_keys, "the first digest", 90)
     assert "result: good" in run_shown(folder, shown_commands(folder.text())[2])
     assert folder.interrupt() == 0, folder.text()
+
+
+def test_a_second_demo_on_the_same_folder_leaves_the_first_alone(start_demo):
+    first = start_demo("--listen", "127.0.0.1:0")
+    second = start_demo("--listen", f"127.0.0.1:{free_port()}", ready=False)
+    assert second.process.wait(PATIENCE) == 1
+    assert f"is running on {first.data} already, at {first.endpoint};" in second.text()
+    with open(os.path.join(first.data, "endpoint"), encoding="ascii") as f:
+        assert f.read().strip() == first.endpoint
+    assert first.interrupt() == 0, first.text()
 
 
 def test_an_address_that_is_taken_is_said(start_demo, tmp_path):
