@@ -121,7 +121,7 @@ def test_the_demo_into_a_folder(start_demo):
     # What it says to try works as it is written.
     call, show, verify = shown_commands(demo.text())
     assert json.loads(run_shown(demo, call))["Id"] == "first"
-    assert ".json.zst" in run_shown(demo, show)
+    assert '"CreateChannel"' in run_shown(demo, show)
     store.wait_sealed(90)  # a digest each minute
     assert "result: good" in run_shown(demo, verify)
 
@@ -135,7 +135,21 @@ def test_the_demo_into_a_folder(start_demo):
     assert [c["Id"] for c in again.server().client().list_channels()["Channels"]] == ["demo", "first"]
     wait_for(lambda: any(k.endswith(".json.gz") for k in store.log_keys()), "a gzip file")
     assert set(before) <= set(store.request_ids())
+    assert "validate-logs` cannot read" in again.text(), "the change of codec is said"
     assert again.interrupt() == 0, again.text()
+
+    third = start_demo("--listen", "127.0.0.1:0")
+    assert re.search(r"trail-started +trail=demo .* codec=gzip ", third.text()), "the codec of last time"
+    assert third.interrupt() == 0, third.text()
+
+    # On to MinIO: a trail of its own, with all records until here and a chain that knows nothing of the folder.
+    other = start_demo("--minio", "--listen", "127.0.0.1:0")
+    assert re.search(r"trail-started +trail=demo-minio .* codec=zstd cursor=0 ", other.text())
+    wait_for(lambda: "trail-delivered" in other.text(), "the records until here, in the bucket")
+    wait_for(lambda: "trail-sealed" in other.text(), "the chain's first digest")
+    said = run_shown(other, shown_commands(other.text())[2])
+    assert "result: good" in said and "note:" not in said
+    assert other.interrupt() == 0, other.text()
 
 
 def test_the_demo_into_minio(start_demo):
@@ -169,7 +183,7 @@ def test_the_demo_into_minio(start_demo):
     assert json.loads(run_shown(demo, call))["Id"] == "first"
     assert ".json.gz" in run_shown(demo, show)
     store.wait_sealed(90)  # a digest each minute
-    status, output = validate_logs(server, store)
+    status, output = validate_logs(server, store, trail="demo-minio")
     assert status == 0 and "valid" in output, output
     assert "result: good" in run_shown(demo, verify)
 
