@@ -161,8 +161,10 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
 static enum wm_status trails_open(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
-    if (c->n_trails == 0)
+    if (c->n_trails == 0) {
+        wm_log(WM_EV_NO_TRAIL, "trails=0");
         return WM_OK;
+    }
     d->trails = calloc(c->n_trails, sizeof(struct wm_trail *));
     if (!d->trails)
         return wm_fail(err, WM_E_NOMEM, "no memory for the trails");
