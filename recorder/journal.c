@@ -1,14 +1,15 @@
 /*
  * The journal: append, commit, cursors. Its parts: journal_frame.c (bytes), journal_segment.c (files ahead and behind),
- * journal_recover.c (opening), journal_reader.c (followers).
+ * journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
  *
  * # The format
  *
  * 1. Files. A folder holds segments "<ordinal>.journal", the ordinal in decimal with at least 10 digits, from 1, without
  *    gaps; "lock", on which the process that has the journal open holds an flock; at times "spare" (a retired segment
- *    that waits for reuse) and "fill.tmp" (one being made). A segment has its full size from the start, all blocks
- *    written, so that a commit changes no metadata: on the machine we measured, overwriting zeros is 25 % faster per
- *    sync than growing a file. All numbers are little-endian. CRC-32 is that of ISO 3309 (gzip).
+ *    that waits for reuse), "fill.tmp" (one being made), and "tail" and "tail.tmp" (while the last batch is mended). A
+ *    segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
+ *    we measured, overwriting zeros is 25 % faster per sync than growing a file. All numbers are little-endian. CRC-32
+ *    is that of ISO 3309 (gzip).
  *
  * 2. Segment header, 4,096 bytes (enum segment_field):
  *
@@ -60,13 +61,17 @@
  * tail is torn and is cut:
  *
  *   - Valid frames behind N, left by a batch of which another part is missing, are overwritten with zeros; else they
- *     would count again when a new entry N happened to end where they begin.
+ *     would count again when a new entry N happened to end where they begin. So is what a batch could have reached: an
+ *     earlier try may have failed to sync its zeros.
  *   - The last batch (frames whose seq nothing claims) is written once more in place, and synced. It may have been in
  *     the page cache only: after a failed fdatasync Linux takes the pages for clean, and a sync in the next process
- *     would report success without writing ("PostgreSQL's fsync() surprise", LWN 752063).
+ *     would report success without writing ("PostgreSQL's fsync() surprise", LWN 752063). A copy of it is made durable
+ *     first (journal_tail.c), because it may have been acknowledged, and a power cut can leave garbage in a sector that
+ *     was being written, be it with the same bytes.
  *   - The folder is synced, since a name may be seen and yet not be durable.
  *   - A mark that claims N - 1 is written and synced, so that these entries, which followers may now read, can no
- *     longer be taken for a torn tail. Closing in order writes a mark as well.
+ *     longer be taken for a torn tail. Closing in order writes a mark as well. A mark that is found at the end is
+ *     written once more, too: what it claims is durable, itself it may not be.
  *
  * Crash points: while a batch is written: a torn tail, nothing of it acknowledged. Between two segments: the first is
  * whole, the second is empty or torn. While the next segment is made, or an old one retired: see journal_segment.c.

@@ -1,4 +1,4 @@
-/* Frames: entries to bytes and back, and the window through which segments are read. Format: journal.c. */
+/* Bytes: frames and segment headers, to and fro, and the window through which segments are read. Format: journal.c. */
 #include "journal_int.h"
 
 #include <stdlib.h>
@@ -180,6 +180,60 @@ enum wm_status wm_frame_decode(const uint8_t *p, struct wm_entry *out, struct wm
     return WM_OK;
 }
 
+/* ---- names and headers of segments ---- */
+
+bool wm_segment_name(const char *name, uint64_t *out_ordinal)
+{
+    struct wm_view v = wm_view_of(name);
+    uint64_t ordinal;
+    if (!wm_view_ends(v, ".journal"))
+        return false;
+    v.len -= strlen(".journal");
+    /* at least 10 digits, no further zeros in front */
+    if (v.len < 10 || (v.len > 10 && v.ptr[0] == '0') || wm_view_to_u64(v, UINT64_MAX - 1, &ordinal) != WM_OK ||
+        ordinal == 0)
+        return false;
+    *out_ordinal = ordinal;
+    return true;
+}
+
+static enum wm_status header_bad(const char **out_what, const char *what)
+{
+    *out_what = what;
+    return WM_E_CORRUPT;
+}
+
+enum wm_status wm_segment_header_decode(uint8_t h[SEGMENT_HEADER_BYTES], size_t len, uint64_t ordinal,
+                                        uint64_t file_bytes, struct wm_segment_header *out, const char **out_what)
+{
+    if (len < SEGMENT_HEADER_BYTES || memcmp(h + SEG_MAGIC, SEGMENT_MAGIC, 8) != 0)
+        return header_bad(out_what, "it has no header");
+    uint32_t crc = wm_get_le32(h + SEG_CRC);
+    wm_put_le32(h + SEG_CRC, 0);
+    bool good = crc == wm_crc32(0, h, SEGMENT_HEADER_BYTES);
+    wm_put_le32(h + SEG_CRC, crc);
+    if (!good)
+        return header_bad(out_what, "its header is damaged");
+    *out = (struct wm_segment_header){
+        .version = wm_get_le32(h + SEG_VERSION),
+        .incompat = wm_get_le32(h + SEG_INCOMPAT),
+        .compat = wm_get_le32(h + SEG_COMPAT),
+        .salt = wm_get_le32(h + SEG_SALT),
+        .ordinal = wm_get_le64(h + SEG_ORDINAL),
+        .bytes = wm_get_le64(h + SEG_LEN),
+        .synced_seq = wm_get_le64(h + SEG_SYNCED),
+        .created = {(int64_t)wm_get_le64(h + SEG_CREATED)},
+    };
+    memcpy(out->id, h + SEG_ID, JOURNAL_ID_BYTES);
+    if (out->version > SEGMENT_VERSION || out->incompat != 0)
+        return WM_E_UNSUPPORTED;
+    if (out->ordinal != ordinal)
+        return header_bad(out_what, "it is another segment under this name");
+    if (file_bytes != out->bytes || wm_get_le32(h + SEG_HEADER_LEN) != SEGMENT_HEADER_BYTES)
+        return header_bad(out_what, "its size is not what the header says");
+    return WM_OK;
+}
+
 /* ---- window ---- */
 
 void wm_window_init(struct wm_window *w, const struct wm_io *io)
@@ -198,7 +252,22 @@ void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes)
 {
     w->fd = fd;
     w->file_bytes = file_bytes;
+    w->tail = NULL;
     w->len = 0;
+}
+
+void wm_window_show(struct wm_window *w, const struct wm_tail *t, uint64_t ordinal, uint32_t salt)
+{
+    w->tail = t->ordinal == ordinal && t->salt == salt && t->offset + t->len <= w->file_bytes ? t : NULL;
+}
+
+static void show_tail(struct wm_window *w)
+{
+    const struct wm_tail *t = w->tail;
+    uint64_t from = t->offset > w->offset ? t->offset : w->offset;
+    uint64_t to = t->offset + t->len < w->offset + w->len ? t->offset + t->len : w->offset + w->len;
+    if (from < to)
+        memcpy(w->data + (from - w->offset), t->data + TAIL_HEADER_BYTES + (from - t->offset), (size_t)(to - from));
 }
 
 enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
@@ -225,8 +294,61 @@ enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, 
             w->len = 0;
             return status;
         }
+        if (w->tail)
+            show_tail(w);
     }
     *out = w->len ? w->data + (offset - w->offset) : NULL;
     *out_len = w->len ? w->len - (size_t)(offset - w->offset) : 0;
     return WM_OK;
+}
+
+enum wm_status wm_window_frame(struct wm_window *w, uint64_t offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                               struct wm_err *err)
+{
+    size_t need = FRAME_HEADER_BYTES, have, len;
+    const uint8_t *p;
+    for (;;) {
+        enum wm_status status = wm_window_get(w, offset, need, &p, &have, err);
+        if (status != WM_OK)
+            return status;
+        if (have < need)
+            return WM_E_NOT_FOUND;
+        enum frame_result found = wm_frame_check(p, have, w->file_bytes - offset, salt, &len);
+        if (found == FRAME_BAD)
+            return WM_E_NOT_FOUND;
+        if (found == FRAME_OK) {
+            *out = p;
+            *out_len = len;
+            return WM_OK;
+        }
+        need = len;
+    }
+}
+
+enum wm_status wm_window_find(struct wm_window *w, uint64_t *offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                              uint64_t *out_torn_end, struct wm_err *err)
+{
+    for (uint64_t at = *offset; at + FRAME_HEADER_BYTES <= w->file_bytes;) {
+        const uint8_t *p;
+        size_t have, i = 0;
+        enum wm_status status = wm_window_get(w, at, FRAME_HEADER_BYTES, &p, &have, err);
+        if (status != WM_OK)
+            return status;
+        if (have < FRAME_HEADER_BYTES)
+            break;
+        while (i + 4 <= have && wm_get_le32(p + i) != salt)
+            i += 8;
+        at += i;
+        if (i + 4 > have || at + FRAME_HEADER_BYTES > w->file_bytes)
+            continue;
+        status = wm_window_frame(w, at, salt, out, out_len, err);
+        if (status == WM_OK)
+            *offset = at;
+        if (status != WM_E_NOT_FOUND)
+            return status;
+        if (out_torn_end)
+            *out_torn_end = at + FRAME_HEADER_BYTES;
+        at += 8;
+    }
+    return WM_E_NOT_FOUND;
 }

@@ -73,6 +73,23 @@ enum frame_kind {
     FRAME_FIRST_OPTIONAL = 128, /* kinds from here on are skipped by a reader that does not know them */
 };
 
+#define TAIL_MAGIC "WMTAIL\r\n"
+#define TAIL_VERSION 1u
+
+enum tail_field {
+    TAIL_MAGIC_AT = 0,     /* 8 bytes */
+    TAIL_VERSION_AT = 8,   /* u32 */
+    TAIL_CRC = 12,         /* u32: CRC-32 of the file with this field 0 */
+    TAIL_SALT = 16,        /* u32: the segment's */
+    TAIL_ZERO = 20,        /* u32: zero */
+    TAIL_ORDINAL = 24,     /* u64: the segment's */
+    TAIL_OFFSET = 32,      /* u64: in the segment */
+    TAIL_LEN = 40,         /* u64 */
+    TAIL_ID = 48,          /* 16 bytes: which journal */
+    TAIL_HEADER_BYTES = 64,
+};
+static_assert(TAIL_ID + JOURNAL_ID_BYTES == TAIL_HEADER_BYTES, "tail header");
+
 #define JOURNAL_MAX_ROUTE_BYTES 255u
 #define JOURNAL_MAX_KIND_BYTES 255u
 #define JOURNAL_MAX_ID_BYTES 1024u
@@ -104,6 +121,35 @@ enum wm_status wm_frame_decode(const uint8_t *p, struct wm_entry *out, struct wm
 /** May this build read a checked frame? @return WM_E_UNSUPPORTED */
 enum wm_status wm_frame_known(const uint8_t *p) WM_MUST_CHECK;
 
+/* ---- names and headers of segments (journal_frame.c) ---- */
+
+/** A segment's header, taken apart. */
+struct wm_segment_header {
+    uint8_t id[JOURNAL_ID_BYTES];
+    uint32_t version;
+    uint32_t incompat;
+    uint32_t compat;
+    uint32_t salt;
+    uint64_t ordinal;
+    uint64_t bytes;
+    uint64_t synced_seq;
+    struct wm_wall_ns created;
+};
+
+/** Is it the name of a segment, in the one spelling that we write? */
+bool wm_segment_name(const char *name, uint64_t *out_ordinal);
+/**
+ * Check a header against the file it stands in and take it apart.
+ * @param len       bytes of the file that are in h, at most a header's
+ * @param ordinal   as in the file's name
+ * @param out       as far as it could be read, also on WM_E_UNSUPPORTED
+ * @param out_what  on WM_E_CORRUPT: what is wrong
+ * @return WM_OK; WM_E_CORRUPT; WM_E_UNSUPPORTED (a newer version, or a flag that must be known)
+ */
+enum wm_status wm_segment_header_decode(uint8_t h[SEGMENT_HEADER_BYTES], size_t len, uint64_t ordinal,
+                                        uint64_t file_bytes, struct wm_segment_header *out,
+                                        const char **out_what) WM_MUST_CHECK;
+
 /* ---- segments (journal_segment.c) ---- */
 
 /** A segment that has, or will have, entries. Fields not marked otherwise are under journal.mu. */
@@ -134,10 +180,20 @@ void *wm_preparer_run(void *journal);
 
 #define WINDOW_BYTES (256u * 1024u)
 
+/** A copy of the last batch, kept while recovery writes that batch once more in its place (journal_tail.c). */
+struct wm_tail {
+    uint64_t ordinal; /* of the segment; 0: there is no copy */
+    uint64_t offset;  /* in it */
+    uint32_t salt;
+    size_t len;
+    uint8_t *data;    /* of the whole file; the copy stands behind its header */
+};
+
 struct wm_window {
     const struct wm_io *io;
     int fd;
     uint64_t file_bytes; /* nothing is read beyond */
+    const struct wm_tail *tail; /* seen in place of what the file holds there; NULL: none */
     uint8_t *data;
     size_t cap;
     uint64_t offset; /* of data[0] in the file */
@@ -147,9 +203,31 @@ struct wm_window {
 void wm_window_init(struct wm_window *w, const struct wm_io *io);
 void wm_window_done(struct wm_window *w); /* does not close fd */
 void wm_window_set(struct wm_window *w, int fd, uint64_t file_bytes);
+/** Behind wm_window_set(): let the copy be seen if it is of this segment. */
+void wm_window_show(struct wm_window *w, const struct wm_tail *t, uint64_t ordinal, uint32_t salt);
 /** Bytes at offset, at least `need` unless the file ends before. @param out_len what is there, at least min(need, rest) */
 enum wm_status wm_window_get(struct wm_window *w, uint64_t offset, size_t need, const uint8_t **out, size_t *out_len,
                              struct wm_err *err) WM_MUST_CHECK;
+/** The whole frame at offset. @return WM_E_NOT_FOUND: there is none of this salt */
+enum wm_status wm_window_frame(struct wm_window *w, uint64_t offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                               struct wm_err *err) WM_MUST_CHECK;
+/**
+ * The first whole frame at or behind *offset, at any multiple of 8; moves *offset there.
+ * @param out_torn_end  may be NULL; raised to the end of what begins as a frame of this salt and is none
+ * @return WM_E_NOT_FOUND: none up to the end of the file
+ */
+enum wm_status wm_window_find(struct wm_window *w, uint64_t *offset, uint32_t salt, const uint8_t **out, size_t *out_len,
+                              uint64_t *out_torn_end, struct wm_err *err) WM_MUST_CHECK;
+
+/* ---- the copy of the last batch (journal_tail.c) ---- */
+
+/** @return WM_OK, also when there is none, or none that is whole; WM_E_IO, WM_E_NOMEM … */
+enum wm_status wm_tail_load(const struct wm_io *io, const char *dir, struct wm_tail *out, struct wm_err *err) WM_MUST_CHECK;
+/** Keep these bytes of a segment, as the window shows them; durable on WM_OK. */
+enum wm_status wm_tail_save(const struct wm_journal *j, const struct wm_segment *seg, struct wm_window *w, uint64_t from,
+                            uint64_t to, struct wm_err *err) WM_MUST_CHECK;
+void wm_tail_remove(const struct wm_journal *j);
+void wm_tail_done(struct wm_tail *t);
 
 /* ---- recovery (journal_recover.c) ---- */
 

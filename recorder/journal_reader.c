@@ -111,29 +111,11 @@ static enum wm_status reader_damage(struct wm_journal_reader *r, struct wm_err *
 static enum wm_status reader_frame(struct wm_journal_reader *r, uint64_t durable, const uint8_t **out, size_t *out_len,
                                    struct wm_err *err)
 {
-    size_t need = FRAME_HEADER_BYTES, have;
-    const uint8_t *p;
     if (r->window_durable < r->next_seq) { /* what it holds may have been read while it was written */
         r->window.len = 0;
         r->window_durable = durable;
     }
-    for (;;) {
-        enum wm_status status = wm_window_get(&r->window, r->offset, need, &p, &have, err);
-        if (status != WM_OK)
-            return status;
-        if (have < need)
-            return WM_E_NOT_FOUND;
-        size_t len;
-        enum frame_result found = wm_frame_check(p, have, r->segment->bytes - r->offset, r->segment->salt, &len);
-        if (found == FRAME_BAD)
-            return WM_E_NOT_FOUND;
-        if (found == FRAME_OK) {
-            *out = p;
-            *out_len = len;
-            return WM_OK;
-        }
-        need = len;
-    }
+    return wm_window_frame(&r->window, r->offset, r->segment->salt, out, out_len, err);
 }
 
 enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out, struct wm_err *err)

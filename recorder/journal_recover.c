@@ -18,6 +18,7 @@ struct recovery {
     struct wm_journal_recovery *rec;
     struct wm_err *err;
     struct wm_window window;
+    struct wm_tail tail;
     /* names found in the folder */
     uint64_t *ordinals;
     size_t n_ordinals;
@@ -25,6 +26,8 @@ struct recovery {
     bool no_memory;
     bool spare;
     bool fill;
+    bool tail_name;         /* a copy of the last batch */
+    bool tail_unfinished;
     bool have_id;
     /* the walk */
     uint64_t expected;      /* seq that the next entry must have; 0: not known yet */
@@ -32,6 +35,7 @@ struct recovery {
     struct wm_segment *last; /* segment in which the walk's last valid frame stands; the oldest when there is none */
     uint64_t end;           /* behind that frame */
     uint64_t unproven;      /* where in `last` the last batch begins */
+    uint64_t marks;         /* where in `last` the marks behind the last entry begin */
     /* behind the end */
     uint64_t stale_end;     /* in `last`, behind the last valid frame that is cut; 0 if none */
     uint64_t cut_bytes;
@@ -42,18 +46,16 @@ struct recovery {
 static int note_name(void *arg, const char *name)
 {
     struct recovery *r = arg;
-    struct wm_view v = wm_view_of(name);
     uint64_t ordinal;
-    if (wm_view_eq_str(v, "spare"))
+    if (strcmp(name, "spare") == 0)
         r->spare = true;
-    if (wm_view_eq_str(v, "fill.tmp"))
+    if (strcmp(name, "fill.tmp") == 0)
         r->fill = true;
-    if (!wm_view_ends(v, ".journal"))
-        return 0;
-    v.len -= strlen(".journal");
-    /* the one spelling that we write: at least 10 digits, no further zeros in front */
-    if (v.len < 10 || (v.len > 10 && v.ptr[0] == '0') || wm_view_to_u64(v, UINT64_MAX - 1, &ordinal) != WM_OK ||
-        ordinal == 0)
+    if (strcmp(name, "tail") == 0)
+        r->tail_name = true;
+    if (strcmp(name, "tail.tmp") == 0)
+        r->tail_unfinished = true;
+    if (!wm_segment_name(name, &ordinal))
         return 0;
     if (r->n_ordinals == r->cap_ordinals) {
         size_t cap = r->cap_ordinals ? r->cap_ordinals * 2 : 64;
@@ -112,29 +114,26 @@ static enum wm_status read_header(struct recovery *r, uint64_t ordinal, struct w
         return status;
     if (rc < 0)
         return wm_fail_errno(r->err, -rc, "cannot stat %s", path);
-    if (len < sizeof h || memcmp(h + SEG_MAGIC, SEGMENT_MAGIC, 8) != 0)
-        return damaged(r, ordinal, expected_or_first(r), "it has no header");
-    uint32_t crc = wm_get_le32(h + SEG_CRC), version = wm_get_le32(h + SEG_VERSION);
-    wm_put_le32(h + SEG_CRC, 0);
-    if (crc != wm_crc32(0, h, sizeof h))
-        return damaged(r, ordinal, expected_or_first(r), "its header is damaged");
-    if (version > SEGMENT_VERSION || wm_get_le32(h + SEG_INCOMPAT) != 0)
-        return wm_fail(r->err, WM_E_UNSUPPORTED, "%s was written by a newer version (format %u)", path, version);
-    if (wm_get_le64(h + SEG_ORDINAL) != ordinal)
-        return damaged(r, ordinal, expected_or_first(r), "it is another segment under this name");
-    if (r->have_id && memcmp(h + SEG_ID, j->id, JOURNAL_ID_BYTES) != 0)
-        return damaged(r, ordinal, expected_or_first(r), "it belongs to another journal");
-    if ((uint64_t)st.st_size != wm_get_le64(h + SEG_LEN) || wm_get_le32(h + SEG_HEADER_LEN) != SEGMENT_HEADER_BYTES)
-        return damaged(r, ordinal, expected_or_first(r), "its size is not what the header says");
+    struct wm_segment_header header;
+    const char *what;
+    status = wm_segment_header_decode(h, len, ordinal, (uint64_t)st.st_size, &header, &what);
+    if (status == WM_E_UNSUPPORTED)
+        return wm_fail(r->err, status, "%s was written by a newer version (format %u)", path, header.version);
+    if (status == WM_OK && r->have_id && memcmp(header.id, j->id, JOURNAL_ID_BYTES) != 0) {
+        status = WM_E_CORRUPT;
+        what = "it belongs to another journal";
+    }
+    if (status != WM_OK)
+        return damaged(r, ordinal, expected_or_first(r), what);
     struct wm_segment *seg = calloc(1, sizeof *seg);
     if (!seg)
         return wm_fail(r->err, WM_E_NOMEM, "no memory to open the journal");
     seg->fd = -1;
     seg->ordinal = ordinal;
-    seg->bytes = (uint64_t)st.st_size;
-    seg->salt = wm_get_le32(h + SEG_SALT);
-    seg->synced_seq = wm_get_le64(h + SEG_SYNCED);
-    memcpy(j->id, h + SEG_ID, JOURNAL_ID_BYTES);
+    seg->bytes = header.bytes;
+    seg->salt = header.salt;
+    seg->synced_seq = header.synced_seq;
+    memcpy(j->id, header.id, JOURNAL_ID_BYTES);
     r->have_id = true;
     *out = seg;
     return WM_OK;
@@ -148,6 +147,7 @@ static enum wm_status window_open(struct recovery *r, const struct wm_segment *s
     if (fd < 0)
         return wm_fail_errno(r->err, -fd, "cannot open %s", path);
     wm_window_set(&r->window, fd, seg->bytes);
+    wm_window_show(&r->window, &r->tail, seg->ordinal, seg->salt);
     return WM_OK;
 }
 
@@ -156,24 +156,6 @@ static void window_close(struct recovery *r)
     if (r->window.fd >= 0)
         (void)r->j->io->close(r->j->io->ctx, r->window.fd); /* only read */
     r->window.fd = -1;
-}
-
-/* A whole frame at offset. @return WM_E_NOT_FOUND: there is none */
-static enum wm_status frame_at(struct recovery *r, const struct wm_segment *seg, uint64_t offset, const uint8_t **out_p,
-                               size_t *out_len)
-{
-    size_t need = FRAME_HEADER_BYTES, have;
-    for (;;) {
-        enum wm_status status = wm_window_get(&r->window, offset, need, out_p, &have, r->err);
-        if (status != WM_OK)
-            return status;
-        if (have < need)
-            return WM_E_NOT_FOUND;
-        enum frame_result found = wm_frame_check(*out_p, have, seg->bytes - offset, seg->salt, out_len);
-        if (found != FRAME_SHORT)
-            return found == FRAME_OK ? WM_OK : WM_E_NOT_FOUND;
-        need = *out_len;
-    }
 }
 
 /* ---- the walk ---- */
@@ -186,7 +168,7 @@ static enum wm_status walk_segment(struct recovery *r, struct wm_segment *seg)
     for (;;) {
         const uint8_t *p;
         size_t len;
-        enum wm_status status = frame_at(r, seg, at, &p, &len);
+        enum wm_status status = wm_window_frame(&r->window, at, seg->salt, &p, &len, r->err);
         if (status == WM_E_NOT_FOUND)
             return WM_OK;
         if (status != WM_OK)
@@ -220,6 +202,8 @@ static enum wm_status walk_segment(struct recovery *r, struct wm_segment *seg)
         r->last = seg;
         r->end = at;
         r->unproven = batch_at;
+        if (kind == FRAME_ENTRY)
+            r->marks = at;
     }
 }
 
@@ -231,31 +215,23 @@ static enum wm_status scan_behind(struct recovery *r, const struct wm_segment *s
     if (status != WM_OK)
         return status;
     *out_claim = *out_valid_end = *out_salt_end = 0;
-    while (offset + FRAME_HEADER_BYTES <= seg->bytes) {
+    for (;;) {
         const uint8_t *p;
-        size_t have, len;
-        status = wm_window_get(&r->window, offset, FRAME_HEADER_BYTES, &p, &have, r->err);
-        if (status != WM_OK || have < FRAME_HEADER_BYTES)
+        size_t len;
+        status = wm_window_find(&r->window, &offset, seg->salt, &p, &len, out_salt_end, r->err);
+        if (status != WM_OK)
             break;
-        size_t i = 0;
-        while (i + 4 <= have && wm_get_le32(p + i) != seg->salt)
-            i += 8;
-        offset += i;
-        if (i + 4 > have || offset + FRAME_HEADER_BYTES > seg->bytes)
-            continue;
-        *out_salt_end = offset + FRAME_HEADER_BYTES;
-        status = frame_at(r, seg, offset, &p, &len);
-        if (status == WM_OK) {
-            uint64_t claim = wm_get_le64(p + FRAME_SYNCED);
-            if (claim > *out_claim)
-                *out_claim = claim;
-            *out_valid_end = *out_salt_end = offset + len;
-        } else if (status != WM_E_NOT_FOUND) {
-            break;
-        }
-        status = WM_OK;
+        uint64_t claim = wm_get_le64(p + FRAME_SYNCED);
+        if (claim > *out_claim)
+            *out_claim = claim;
+        if (offset + len > *out_valid_end) /* frames may stand in what others hold */
+            *out_valid_end = offset + len;
         offset += 8;
     }
+    if (*out_valid_end > *out_salt_end)
+        *out_salt_end = *out_valid_end;
+    if (status == WM_E_NOT_FOUND)
+        status = WM_OK;
     window_close(r);
     return status;
 }
@@ -280,7 +256,7 @@ static enum wm_status find_end(struct recovery *r)
     }
     r->expected = j->oldest->ordinal == 1 ? 1 : 0;
     r->last = j->oldest;
-    r->end = r->unproven = SEGMENT_HEADER_BYTES;
+    r->end = r->unproven = r->marks = SEGMENT_HEADER_BYTES;
     for (seg = j->oldest; seg; seg = seg->newer) {
         status = window_open(r, seg);
         if (status != WM_OK)
@@ -319,7 +295,7 @@ static enum wm_status find_end(struct recovery *r)
 
 static enum wm_status zero_range(struct recovery *r, int fd, uint64_t from, uint64_t to)
 {
-    static const uint8_t zeros[4096];
+    static const uint8_t zeros[64 * 1024];
     while (from < to) {
         size_t n = to - from < sizeof zeros ? (size_t)(to - from) : sizeof zeros;
         enum wm_status status = wm_io_write_all(r->j->io, fd, zeros, n, from, r->err);
@@ -372,14 +348,26 @@ static enum wm_status mend_tail(struct recovery *r)
         return status;
     }
     bool proven = r->claimed + 1 >= r->expected; /* a mark, or nothing was ever written */
-    if (proven && r->stale_end == 0)
+    uint64_t from = proven ? r->marks : r->unproven, zero_to = r->stale_end;
+    if (from == r->end && zero_to == 0)
         return WM_OK;
-    enum wm_status status = zero_range(r, tail->fd, r->end, r->stale_end);
-    if (status == WM_OK && !proven) {
-        wm_window_set(&r->window, tail->fd, tail->bytes);
-        status = rewrite_range(r, tail->fd, r->unproven, r->end);
-        r->window.fd = -1; /* the segment's own */
+    wm_window_set(&r->window, tail->fd, tail->bytes);
+    wm_window_show(&r->window, &r->tail, tail->ordinal, tail->salt);
+    enum wm_status status = WM_OK;
+    if (!proven) {
+        status = wm_tail_save(j, tail, &r->window, from, r->end, r->err);
+        r->tail_name = true;
+        /* What an earlier try has zeroed may be so in the page cache only; a batch reaches no farther than this. */
+        uint64_t room = tail->bytes - r->end;
+        uint64_t most = r->end + (room < JOURNAL_MAX_PENDING_BYTES ? room : JOURNAL_MAX_PENDING_BYTES);
+        if (zero_to < most)
+            zero_to = most;
     }
+    if (status == WM_OK)
+        status = rewrite_range(r, tail->fd, from, r->end);
+    r->window.fd = -1; /* the segment's own */
+    if (status == WM_OK)
+        status = zero_range(r, tail->fd, r->end, zero_to);
     if (status == WM_OK)
         status = sync_segment(r, tail);
     if (status != WM_OK || proven || tail->bytes - r->end < FRAME_HEADER_BYTES)
@@ -444,6 +432,10 @@ static enum wm_status settle_leftovers(struct recovery *r)
         if (rc < 0)
             return wm_fail_errno(r->err, -rc, "cannot remove %s", path);
     }
+    if (r->tail_unfinished) {
+        (void)snprintf(path, sizeof path, "%s/tail.tmp", j->dir);
+        (void)j->io->unlink(j->io->ctx, path); /* the next one takes its place */
+    }
     if (!r->spare)
         return WM_OK;
     (void)snprintf(path, sizeof path, "%s/spare", j->dir);
@@ -476,6 +468,11 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         status = wm_fail_errno(err, -rc, "cannot list the folder %s", j->dir);
         goto out;
     }
+    if (r.tail_name) {
+        status = wm_tail_load(j->io, j->dir, &r.tail, err);
+        if (status != WM_OK)
+            goto out;
+    }
     if (r.n_ordinals > 0) {
         qsort(r.ordinals, r.n_ordinals, sizeof *r.ordinals, by_ordinal);
         status = find_end(&r);
@@ -496,6 +493,8 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         r.end = SEGMENT_HEADER_BYTES;
     } else {
         status = mend_tail(&r);
+        if (status == WM_OK && r.tail_name)
+            wm_tail_remove(j);
         if (status == WM_OK)
             status = settle_next(&r);
         if (status != WM_OK)
@@ -516,6 +515,7 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 out:
     window_close(&r);
     wm_window_done(&r.window);
+    wm_tail_done(&r.tail);
     free(r.ordinals);
     return status;
 }

@@ -8,6 +8,7 @@
 #define CMD_NOT_GOOD 1
 #define CMD_FAILED 2
 
+int cmd_journal(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 
 #endif

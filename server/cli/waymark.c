@@ -11,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"journal", cmd_journal, "look at a journal's segments and entries; find damage"},
     {"verify", cmd_verify, "check the chains of digests and the trail files in a bucket or folder"},
 };
 
