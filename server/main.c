@@ -48,6 +48,7 @@ struct daemon {
     struct wm_service_env env;
     int64_t max_connections;
     uint8_t master_key[MASTER_KEY_BYTES];
+    bool announced;              /* DIR/endpoint is ours */
 };
 
 /* data_dir/name; false when the path is too long. */
@@ -266,6 +267,9 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 
 static void daemon_stop(struct daemon *d)
 {
+    char endpoint[WM_MAX_PATH_BYTES];
+    if (d->announced && data_path(d->config, "endpoint", endpoint))
+        (void)wm_io_posix.unlink(wm_io_posix.ctx, endpoint); /* nobody is to be sent here; left behind, it misleads only */
     wm_server_stop(d->server, d->config->http.shutdown_timeout_ms);
     /* One deadline for all trails: buckets that are away must not add up. */
     int64_t until = wm_clock_mono(&wm_clock_system).ns + d->config->http.shutdown_timeout_ms * WM_NS_PER_MS;
@@ -291,6 +295,7 @@ static enum wm_status daemon_announce(struct daemon *d, struct wm_err *err)
         wm_io_replace_file(&wm_io_posix, path, (struct wm_view){line, (size_t)n}, 0644, err);
     if (status != WM_OK)
         return status;
+    d->announced = true;
     wm_log(WM_EV_READY, "address=%s trails=%zu", wm_server_address(d->server), d->n_trails);
     (void)printf("waymark ready http://%s\n", wm_server_address(d->server));
     (void)fflush(stdout); /* nobody listening on stdout is no reason not to serve */
