@@ -36,6 +36,16 @@ static void digest_key_folder(const struct wm_trail_naming *n, const char *kind,
 }
 
 /* User Guide, "CloudTrail log file name format"; that the minute is a multiple of 5 is what published names show. */
+#define UNIQUE_NUMBER_CHARS 6 /* 62^6: 5.7e10 files, a file a second for 1,800 years */
+
+void wm_trail_file_unique(uint64_t number, char out[WM_TRAIL_FILE_UNIQUE_CHARS + 1])
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"; /* in ASCII's order */
+    for (size_t i = UNIQUE_NUMBER_CHARS; i-- > 0; number /= 62)
+        out[i] = digits[number % 62];
+    wm_random_alnum(out + UNIQUE_NUMBER_CHARS, WM_TRAIL_FILE_UNIQUE_CHARS - UNIQUE_NUMBER_CHARS);
+}
+
 void wm_trail_file_key(const struct wm_trail_naming *n, struct wm_wall_ns delivered, const char *unique,
                        struct wm_buf *out)
 {

@@ -1,5 +1,5 @@
 /*
- * A bucket behind an S3 API. The only file that includes curl.h (libcurl) and expat.h (the XML of errors and listings).
+ * A bucket behind an S3 API. The only file that includes curl.h.
  *
  * One easy handle per store: requests go over one kept-alive connection, each signed by our own signer (sigv4.h;
  * libcurl's own had canonicalisation faults in Debian 12's version, clients.md D). Redirects are never followed, since
@@ -10,14 +10,15 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <expat.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "s3_xml.h"
 #include "waymark/bounds.h"
+#include "waymark/credentials.h"
 #include "waymark/hash.h"
 #include "waymark/sigv4.h"
 #include "waymark/sync.h"
@@ -34,10 +35,7 @@
 #define S3_DOWNLOAD_BUFFER_BYTES (512l * 1024)
 #define S3_MAX_URL_BYTES ((size_t)8 * 1024)
 #define S3_MAX_HEADER_BYTES ((size_t)64 * 1024)
-#define S3_MAX_CREDENTIAL_BYTES 4096u /* session tokens are some 1 to 2 KB */
-#define S3_MAX_CREDENTIALS_FILE_BYTES ((size_t)256 * 1024)
 #define S3_MAX_RETRY_AFTER_MS (3600ll * 1000)
-#define S3_MAX_XML_DEPTH 16
 #define S3_PAGE_KEYS 1000
 /* Pages without a key come where many objects were just deleted, but a listing that goes on so has no end. */
 #define S3_MAX_EMPTY_PAGES 32
@@ -45,12 +43,6 @@
 #define S3_MIN_SKEW_S 60
 
 #define EMPTY_SHA256 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-struct s3_credentials {
-    char access_key_id[S3_MAX_CREDENTIAL_BYTES];
-    char secret[S3_MAX_CREDENTIAL_BYTES];
-    char session_token[S3_MAX_CREDENTIAL_BYTES];
-};
 
 struct store_s3 {
     struct wm_store base;
@@ -65,7 +57,7 @@ struct store_s3 {
     char *ca_file;          /* NULL: the system's */
     char *path_bucket;      /* "/bucket", or "" when the bucket is in the host name */
     long connect_timeout_ms, request_timeout_ms;
-    struct s3_credentials credentials;
+    struct wm_credentials credentials;
     struct stat credentials_stat;
     int64_t skew_s;     /* the store's clock is ahead of ours by so much */
     bool no_condition;  /* the store has said that it does not know If-None-Match */
@@ -77,152 +69,12 @@ static struct store_s3 *store_s3_of(struct wm_store *s)
     return (struct store_s3 *)(void *)s;
 }
 
-/* ---- XML ---- */
-
-struct s3_xml {
-    XML_Parser parser;
-    /* Called at the end of each element that has only text; path is such as "Error/Code". */
-    enum wm_status (*leaf)(void *arg, const char *path, struct wm_view text);
-    void (*begin)(void *arg, const char *path); /* may be NULL */
-    void *arg;
-    struct wm_buf path; /* names with '/' between */
-    struct wm_buf text;
-    int depth;
-    bool is_leaf;
-    enum wm_status status;
-};
-
-static void s3_xml_fail(struct s3_xml *x, enum wm_status status)
-{
-    if (x->status == WM_OK)
-        x->status = status;
-    (void)XML_StopParser(x->parser, XML_FALSE); /* fails only when it has stopped already */
-}
-
-static void XMLCALL s3_xml_start(void *arg, const XML_Char *name, const XML_Char **attributes)
-{
-    struct s3_xml *x = arg;
-    (void)attributes;
-    if (++x->depth > S3_MAX_XML_DEPTH) {
-        s3_xml_fail(x, WM_E_CORRUPT);
-        return;
-    }
-    if (x->path.len)
-        wm_buf_add_char(&x->path, '/');
-    wm_buf_add_str(&x->path, name);
-    wm_buf_clear(&x->text);
-    x->is_leaf = true;
-    if (wm_buf_status(&x->path) != WM_OK)
-        s3_xml_fail(x, WM_E_CORRUPT);
-    else if (x->begin)
-        x->begin(x->arg, wm_buf_cstr(&x->path));
-}
-
-static void XMLCALL s3_xml_end(void *arg, const XML_Char *name)
-{
-    struct s3_xml *x = arg;
-    if (x->status != WM_OK)
-        return;
-    if (x->is_leaf) {
-        enum wm_status status = wm_buf_status(&x->text);
-        if (status == WM_OK)
-            status = x->leaf(x->arg, wm_buf_cstr(&x->path), wm_buf_view(&x->text));
-        if (status != WM_OK)
-            s3_xml_fail(x, status == WM_E_LIMIT ? WM_E_CORRUPT : status);
-    }
-    x->is_leaf = false;
-    x->depth--;
-    size_t len = strlen(name);
-    wm_buf_truncate(&x->path, x->path.len > len ? x->path.len - len - 1 : 0);
-}
-
-static void XMLCALL s3_xml_text(void *arg, const XML_Char *text, int len)
-{
-    struct s3_xml *x = arg;
-    if (x->is_leaf)
-        wm_buf_add(&x->text, text, (size_t)len);
-}
-
-/* No S3 document has a document type; entities are declared nowhere else. */
-static void XMLCALL s3_xml_doctype(void *arg, const XML_Char *name, const XML_Char *sysid, const XML_Char *pubid,
-                                   int own)
-{
-    struct s3_xml *x = arg;
-    (void)name;
-    (void)sysid;
-    (void)pubid;
-    (void)own;
-    s3_xml_fail(x, WM_E_CORRUPT);
-}
-
-/* @return WM_OK; WM_E_CORRUPT (not XML); WM_E_NOMEM; what leaf returned */
-static enum wm_status s3_xml_parse(struct wm_view text, enum wm_status (*leaf)(void *, const char *, struct wm_view),
-                                   void (*begin)(void *, const char *), void *arg)
-{
-    struct s3_xml x = {.leaf = leaf, .begin = begin, .arg = arg};
-    if (text.len > WM_MAX_STORE_REPLY_BYTES)
-        return WM_E_LIMIT;
-    x.parser = XML_ParserCreate("UTF-8");
-    if (!x.parser)
-        return WM_E_NOMEM;
-    wm_buf_init(&x.path, 1024);
-    wm_buf_init(&x.text, 16 * 1024);
-    XML_SetUserData(x.parser, &x);
-    XML_SetElementHandler(x.parser, s3_xml_start, s3_xml_end);
-    XML_SetCharacterDataHandler(x.parser, s3_xml_text);
-    XML_SetStartDoctypeDeclHandler(x.parser, s3_xml_doctype);
-    if (XML_Parse(x.parser, text.len ? text.ptr : "", (int)text.len, XML_TRUE) != XML_STATUS_OK && x.status == WM_OK)
-        x.status = XML_GetErrorCode(x.parser) == XML_ERROR_NO_MEMORY ? WM_E_NOMEM : WM_E_CORRUPT;
-    XML_ParserFree(x.parser);
-    wm_buf_done(&x.path);
-    wm_buf_done(&x.text);
-    return x.status;
-}
-
 /* ---- credentials ---- */
 
-/*
- * AWS SDKs and Tools Reference Guide, "Shared config and credentials files": INI; a section per profile, "name = value"
- * lines, comments begin with # or ;. The config file's "profile NAME" form is taken too.
- */
-static bool credentials_parse(struct wm_view text, const char *profile, struct s3_credentials *out)
+/* Somebody may put them there at any time. */
+static enum wm_status credentials_missing(const struct wm_err *why, struct wm_err *err)
 {
-    static const struct {
-        const char *name;
-        size_t offset;
-    } settings[] = {
-        {"aws_access_key_id", offsetof(struct s3_credentials, access_key_id)},
-        {"aws_secret_access_key", offsetof(struct s3_credentials, secret)},
-        {"aws_session_token", offsetof(struct s3_credentials, session_token)},
-    };
-    bool ours = false, fits = true;
-    *out = (struct s3_credentials){0};
-    while (text.len) {
-        struct wm_view line = wm_view_trim(wm_view_split(&text, '\n'));
-        if (line.len == 0 || line.ptr[0] == '#' || line.ptr[0] == ';')
-            continue;
-        if (line.ptr[0] == '[') {
-            struct wm_view name = wm_view_trim(wm_view_sub(line, 1, wm_view_find(line, ']')));
-            if (wm_view_starts(name, "profile "))
-                name = wm_view_trim(wm_view_sub(name, sizeof "profile " - 1, name.len));
-            ours = wm_view_eq_str(name, profile);
-            continue;
-        }
-        size_t equals = wm_view_find(line, '=');
-        if (!ours || equals == line.len)
-            continue;
-        struct wm_view name = wm_view_trim(wm_view_sub(line, 0, equals));
-        struct wm_view value = wm_view_trim(wm_view_sub(line, equals + 1, line.len));
-        for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-            if (wm_view_ieq_str(name, settings[i].name))
-                fits = wm_view_copy(value, (char *)out + settings[i].offset, S3_MAX_CREDENTIAL_BYTES) && fits;
-    }
-    return fits && out->access_key_id[0] && out->secret[0];
-}
-
-static enum wm_status credentials_missing(const struct store_s3 *s3, struct wm_err *err, const char *why)
-{
-    (void)wm_fail(err, WM_E_DENIED, "credentials file %s, profile %s: %s", s3->credentials_file, s3->profile, why);
+    (void)wm_fail(err, WM_E_DENIED, "%s", why->message);
     if (err) {
         err->retryable = true;
         (void)wm_view_copy(WM_LIT("CredentialsNotFound"), err->code, sizeof err->code); /* fits */
@@ -252,46 +104,33 @@ static enum wm_status credentials_refresh(struct store_s3 *s3, bool force, bool 
     int rc = fd < 0 ? fd : io->fstat(io->ctx, fd, &st);
     if (fd >= 0)
         (void)io->close(io->ctx, fd); /* only looked at */
+    struct wm_err why;
     if (rc < 0) {
-        char text[128];
-        return have ? WM_OK : credentials_missing(s3, err, strerror_r(-rc, text, sizeof text));
+        (void)wm_fail_errno(&why, -rc, "cannot read credentials file %s", s3->credentials_file);
+        return have ? WM_OK : credentials_missing(&why, err);
     }
     if (have && !force && same_file_state(&st, &s3->credentials_stat))
         return WM_OK;
 
-    enum wm_status status = WM_OK;
-    struct s3_credentials *fresh = calloc(1, sizeof *fresh);
-    struct wm_buf text;
-    wm_buf_init(&text, S3_MAX_CREDENTIALS_FILE_BYTES);
-    if (!fresh) {
-        status = wm_fail(err, WM_E_NOMEM, "no memory for credentials");
-        goto out;
-    }
-    status = wm_io_read_file(io, s3->credentials_file, &text, err);
-    if (status != WM_OK || !credentials_parse(wm_buf_view(&text), s3->profile, fresh)) {
-        if (status != WM_E_NOMEM)
-            status = have ? WM_OK : credentials_missing(s3, err, "no key id and secret in it");
-        goto out;
-    }
+    struct wm_credentials fresh;
+    enum wm_status status = wm_credentials_load(io, s3->credentials_file, wm_view_of(s3->profile), &fresh, &why);
+    if (status != WM_OK)
+        return have ? WM_OK : credentials_missing(&why, err);
     s3->credentials_stat = st;
-    if (memcmp(fresh, &s3->credentials, sizeof *fresh) != 0) {
+    memset(fresh.region, 0, sizeof fresh.region); /* the bucket's is a setting */
+    if (memcmp(&fresh, &s3->credentials, sizeof fresh) != 0) {
         /* The cache of signing keys goes by key id; the same id may have got another secret. */
         struct wm_sigv4_cache *cache = wm_sigv4_cache_new();
-        if (!cache) {
+        if (cache) {
+            wm_sigv4_cache_free(s3->cache);
+            s3->cache = cache;
+            s3->credentials = fresh;
+            *out_changed = true;
+        } else {
             status = wm_fail(err, WM_E_NOMEM, "no memory for signing keys");
-            goto out;
         }
-        wm_sigv4_cache_free(s3->cache);
-        s3->cache = cache;
-        s3->credentials = *fresh;
-        *out_changed = true;
     }
-out:
-    wm_buf_wipe(&text);
-    wm_buf_done(&text);
-    if (fresh)
-        wm_wipe(fresh, sizeof *fresh);
-    free(fresh);
+    wm_credentials_wipe(&fresh);
     return status;
 }
 
@@ -734,7 +573,7 @@ static enum wm_status s3_judge(struct store_s3 *s3, const struct s3_request *q, 
     *e = (struct s3_error){0};
     struct wm_view text = wm_view_trim(wm_buf_view(&r->text));
     if (text.len && text.ptr[0] == '<')
-        (void)s3_xml_parse(text, s3_error_leaf, s3_error_begin, e); /* a page of a proxy says nothing more */
+        (void)wm_s3_xml_parse(text, s3_error_leaf, s3_error_begin, e); /* a page of a proxy says nothing more */
     if (good && !e->is_error)
         return WM_OK;
 
@@ -1019,7 +858,7 @@ static enum wm_status s3_list_page(struct store_s3 *s3, struct wm_view prefix, s
     wm_buf_clear(&p->token);
     p->n = 0;
     p->is_listing = p->encoded = p->truncated = false;
-    status = s3_xml_parse(wm_buf_view(&r.text), s3_page_leaf, s3_page_begin, p);
+    status = wm_s3_xml_parse(wm_buf_view(&r.text), s3_page_leaf, s3_page_begin, p);
     if (status == WM_OK && !p->is_listing)
         status = WM_E_CORRUPT;
     if (status != WM_OK)
@@ -1184,10 +1023,12 @@ static enum wm_status s3_set_credentials(struct store_s3 *s3, const struct wm_st
     if (o->access_key_id.len || o->secret_access_key.len) {
         if (!o->access_key_id.len || !o->secret_access_key.len)
             return wm_fail(err, WM_E_INVALID, "access_key_id and secret_access_key go together");
-        if (!wm_view_copy(o->access_key_id, s3->credentials.access_key_id, S3_MAX_CREDENTIAL_BYTES) ||
-            !wm_view_copy(o->secret_access_key, s3->credentials.secret, S3_MAX_CREDENTIAL_BYTES) ||
-            !wm_view_copy(o->session_token, s3->credentials.session_token, S3_MAX_CREDENTIAL_BYTES))
-            return wm_fail(err, WM_E_INVALID, "a credential is longer than %u bytes", S3_MAX_CREDENTIAL_BYTES - 1);
+        struct wm_credentials *c = &s3->credentials;
+        if (!wm_view_copy(o->access_key_id, c->access_key_id, sizeof c->access_key_id) ||
+            !wm_view_copy(o->secret_access_key, c->secret, sizeof c->secret) ||
+            !wm_view_copy(o->session_token, c->session_token, sizeof c->session_token))
+            return wm_fail(err, WM_E_INVALID, "a credential is too long: at most %zu, %zu and %zu bytes are taken",
+                           sizeof c->access_key_id - 1, sizeof c->secret - 1, sizeof c->session_token - 1);
         return WM_OK;
     }
     if (!o->credentials_file.len)

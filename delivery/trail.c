@@ -374,7 +374,7 @@ static enum wm_status trail_plan_file(struct wm_trail *t, struct wm_err *err)
         p.delivered_s = digested_until_s + 1;
     char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
     struct wm_buf key;
-    wm_random_alnum(unique, WM_TRAIL_FILE_UNIQUE_CHARS);
+    wm_trail_file_unique(h->delivered_files, unique); /* one plan at a time: its number */
     wm_buf_init(&key, WM_MAX_OBJECT_KEY_BYTES);
     wm_trail_file_key(&t->naming, wm_wall_from_seconds(p.delivered_s), unique, &key);
     status = wm_buf_status(&key);

@@ -51,9 +51,17 @@ enum wm_status wm_trail_name_valid(struct wm_view name, struct wm_err *err)
     return WM_OK;
 }
 
+const char *wm_arn_partition(struct wm_view region)
+{
+    if (wm_view_starts(region, "cn-"))
+        return "aws-cn";
+    return wm_view_starts(region, "us-gov-") ? "aws-us-gov" : "aws";
+}
+
 void wm_trail_arn(struct wm_view region, struct wm_view account_id, struct wm_view name, struct wm_buf *out)
 {
-    wm_buf_addf(out, "arn:aws:cloudtrail:%.*s:%.*s:trail/%.*s", WM_ARG(region), WM_ARG(account_id), WM_ARG(name));
+    wm_buf_addf(out, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(region), WM_ARG(region),
+                WM_ARG(account_id), WM_ARG(name));
 }
 
 bool wm_trail_arn_valid(struct wm_view arn)

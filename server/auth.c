@@ -5,6 +5,7 @@
 
 #include "waymark/bounds.h"
 #include "waymark/credentials.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -68,7 +69,8 @@ enum wm_status wm_auth_open(const struct wm_auth_options *o, struct wm_auth **ou
             status = wm_credentials_load(o->io, o->credentials_path, WM_LIT(PROFILE), &a->root, &why);
     }
     if (status == WM_OK) {
-        wm_buf_addf(&a->texts, "arn:aws:iam::%.*s:root%.*s", WM_ARG(o->account_id), WM_ARG(o->region));
+        wm_buf_addf(&a->texts, "arn:%s:iam::%.*s:root%.*s%.*s", wm_arn_partition(o->region), WM_ARG(o->account_id),
+                    WM_ARG(o->account_id), WM_ARG(o->region));
         status = wm_buf_status(&a->texts);
         if (status != WM_OK)
             (void)wm_fail(&why, status, "no memory for the credentials");
@@ -79,10 +81,11 @@ enum wm_status wm_auth_open(const struct wm_auth_options *o, struct wm_auth **ou
         wm_auth_close(a);
         return status;
     }
-    struct wm_view all = wm_buf_view(&a->texts);
-    a->root_arn = wm_view_sub(all, 0, all.len - o->region.len);
-    a->region = wm_view_sub(all, all.len - o->region.len, all.len);
-    a->account_id = wm_view_sub(all, strlen("arn:aws:iam::"), strlen("arn:aws:iam::") + o->account_id.len);
+    struct wm_view rest = wm_buf_view(&a->texts); /* the three texts, one behind the other */
+    size_t arn_len = rest.len - o->account_id.len - o->region.len;
+    a->root_arn = wm_view_sub(rest, 0, arn_len);
+    a->account_id = wm_view_sub(rest, arn_len, arn_len + o->account_id.len);
+    a->region = wm_view_sub(rest, arn_len + o->account_id.len, rest.len);
     *out = a;
     *out_made = made;
     return WM_OK;

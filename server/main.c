@@ -27,6 +27,9 @@
 #include "waymark/banned.h"
 
 #define MASTER_KEY_BYTES 32
+/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader, its store. */
+#define RESERVED_DESCRIPTORS 128
+#define TRAIL_DESCRIPTORS 16
 
 static const struct wm_service *const services[] = {
     &wm_service_mediapackage,
@@ -43,7 +46,9 @@ struct daemon {
     size_t n_trails;
     struct wm_server *server;
     struct wm_service_env env;
+    int64_t max_connections;
     uint8_t master_key[MASTER_KEY_BYTES];
+    bool announced;              /* DIR/endpoint is ours */
 };
 
 /* data_dir/name; false when the path is too long. */
@@ -157,8 +162,10 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
 static enum wm_status trails_open(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
-    if (c->n_trails == 0)
+    if (c->n_trails == 0) {
+        wm_log(WM_EV_NO_TRAIL, "trails=0");
         return WM_OK;
+    }
     d->trails = calloc(c->n_trails, sizeof(struct wm_trail *));
     if (!d->trails)
         return wm_fail(err, WM_E_NOMEM, "no memory for the trails");
@@ -241,7 +248,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     const struct wm_server_options server = {
         .listen = c->listen,
         .threads = c->http.threads,
-        .max_connections = c->http.max_connections,
+        .max_connections = d->max_connections,
         .connection_memory_bytes = c->http.connection_memory_bytes,
         .max_body_bytes = c->http.max_body_bytes,
         .request_timeout_ms = c->http.request_timeout_ms,
@@ -260,6 +267,9 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 
 static void daemon_stop(struct daemon *d)
 {
+    char endpoint[WM_MAX_PATH_BYTES];
+    if (d->announced && data_path(d->config, "endpoint", endpoint))
+        (void)wm_io_posix.unlink(wm_io_posix.ctx, endpoint); /* nobody is to be sent here; left behind, it misleads only */
     wm_server_stop(d->server, d->config->http.shutdown_timeout_ms);
     /* One deadline for all trails: buckets that are away must not add up. */
     int64_t until = wm_clock_mono(&wm_clock_system).ns + d->config->http.shutdown_timeout_ms * WM_NS_PER_MS;
@@ -285,19 +295,36 @@ static enum wm_status daemon_announce(struct daemon *d, struct wm_err *err)
         wm_io_replace_file(&wm_io_posix, path, (struct wm_view){line, (size_t)n}, 0644, err);
     if (status != WM_OK)
         return status;
+    d->announced = true;
     wm_log(WM_EV_READY, "address=%s trails=%zu", wm_server_address(d->server), d->n_trails);
     (void)printf("waymark ready http://%s\n", wm_server_address(d->server));
     (void)fflush(stdout); /* nobody listening on stdout is no reason not to serve */
     return WM_OK;
 }
 
-static void raise_descriptor_limit(void)
+/*
+ * So many connections as the settings say, or as leave enough descriptors for the recorder: callers whom nobody knows
+ * must not be able to take the last one, without which no segment can be made and no file delivered.
+ */
+static int64_t connections_allowed(const struct wm_config *c)
 {
+    const int64_t reserve = RESERVED_DESCRIPTORS + TRAIL_DESCRIPTORS * (int64_t)c->n_trails;
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit); /* the limit that was there still serves that many connections */
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return c->http.max_connections;
+    if (limit.rlim_cur < limit.rlim_max) {
+        struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+            limit = raised;
     }
+    if (limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= (rlim_t)(c->http.max_connections + reserve))
+        return c->http.max_connections;
+    int64_t left = (int64_t)limit.rlim_cur - reserve;
+    if (left < c->http.threads)
+        left = c->http.threads;
+    wm_log(WM_EV_FEW_DESCRIPTORS, "limit=%lld max_connections=%lld allowed=%lld", (long long)limit.rlim_cur,
+           (long long)c->http.max_connections, (long long)left);
+    return left;
 }
 
 /* Until a signal or a failed journal asks to end. */
@@ -335,7 +362,6 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     wm_log_set_level(config->log_level);
-    raise_descriptor_limit();
     (void)umask(0077); /* everything in the data folder is the recorder's own */
 
     sigset_t signals;
@@ -348,7 +374,7 @@ int main(int argc, char **argv)
     wm_log(WM_EV_START, "version=%s data_dir=%s", WAYMARK_VERSION, config->data_dir);
     if (!config->journal.enabled)
         wm_log(WM_EV_NOT_RECORDING, "setting=journal.enabled");
-    struct daemon d = {.config = config};
+    struct daemon d = {.config = config, .max_connections = connections_allowed(config)};
     status = daemon_start(&d, &err);
     if (status == WM_OK)
         status = daemon_announce(&d, &err);

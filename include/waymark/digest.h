@@ -29,6 +29,13 @@ struct wm_trail_naming {
     const struct wm_codec *codec;
 };
 
+/**
+ * UNIQUE of the trail's file of that number: the number in 6 characters whose order is that of numbers, and 10 random
+ * ones, so that nobody else's key is the same. Keys of one trail then sort in the order of delivery also within one step
+ * of 5 minutes, and a reader that goes on listing behind the last key it saw misses nothing.
+ */
+void wm_trail_file_unique(uint64_t number, char out[WM_TRAIL_FILE_UNIQUE_CHARS + 1]);
+
 /** [prefix/]AWSLogs/ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz, the
  *  time rounded down to 5 minutes as AWS does. */
 void wm_trail_file_key(const struct wm_trail_naming *n, struct wm_wall_ns delivered, const char *unique,

@@ -1,5 +1,5 @@
 /**
- * Names and ARNs of trails: the rule that settings, API and delivery share.
+ * Names and ARNs of trails, and what ARNs have in common: the rules that settings, API and delivery share.
  *
  * Source: AWS CloudTrail API Reference, CreateTrail, Name; the texts are AWS's where they are known (cloudtrail.md 5.5).
  *
@@ -17,7 +17,10 @@
  */
 enum wm_status wm_trail_name_valid(struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
 
-/** arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME */
+/** "aws", "aws-cn" or "aws-us-gov": the partition that ARNs of a region name (IAM User Guide, "Identify AWS resources with ARNs"). */
+const char *wm_arn_partition(struct wm_view region);
+
+/** arn:PARTITION:cloudtrail:REGION:ACCOUNT:trail/NAME */
 void wm_trail_arn(struct wm_view region, struct wm_view account_id, struct wm_view name, struct wm_buf *out);
 /** Has this the form of a trail's ARN, of any partition, region and account? */
 bool wm_trail_arn_valid(struct wm_view arn);

@@ -34,6 +34,8 @@ enum wm_status wm_credentials_parse(struct wm_view text, const char *path, struc
                 break;
             }
             struct wm_view name = wm_view_trim(wm_view_sub(line, 1, line.len - 1));
+            if (wm_view_starts(name, "profile ")) /* the config file's form */
+                name = wm_view_trim(wm_view_sub(name, strlen("profile "), name.len));
             inside = wm_view_eq(name, profile);
             seen = seen || inside;
             continue;

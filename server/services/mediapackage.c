@@ -14,6 +14,7 @@
  * ("Quotas", "Tagging"). What they leave open, such as 422 for an id that is taken, is decided here.
  */
 #include "waymark/service.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/hash.h"
 
@@ -43,16 +44,6 @@ static enum wm_status no_such_channel(struct wm_call *c, struct wm_reply *r, str
 }
 
 /* ---- what a channel looks like to its callers ---- */
-
-/* IAM User Guide, "Identify AWS resources with ARNs": the partition follows the region. */
-static const char *partition(struct wm_view region)
-{
-    if (wm_view_starts(region, "cn-"))
-        return "aws-cn";
-    if (wm_view_starts(region, "us-gov-"))
-        return "aws-us-gov";
-    return "aws";
-}
 
 static void random_hex(char *out, size_t digits)
 {
@@ -205,7 +196,7 @@ static struct wm_json *new_channel(struct wm_call *c, struct wm_view id)
     wm_json_set_string(a, stored, "id", id);
     wm_json_set_string(a, stored, "guid", (struct wm_view){guid, GUID_HEX});
     wm_json_set_string(a, stored, "arn",
-                       wm_arena_printf(a, "arn:%s:mediapackage:%.*s:%.*s:channels/%.*s", partition(region),
+                       wm_arena_printf(a, "arn:%s:mediapackage:%.*s:%.*s:channels/%.*s", wm_arn_partition(region),
                                        WM_ARG(region), WM_ARG(c->env->account_id), (int)GUID_HEX, guid));
     wm_json_set_string(a, stored, "createdAt", wm_view_of(created));
     wm_json_set_string(a, stored, "description", wm_json_get_text(c->params, "description"));

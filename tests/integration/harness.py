@@ -303,6 +303,7 @@ class Server:
         self.process = None
         self.endpoint = None
         self.listen = "127.0.0.1:0"
+        self.prefix = []  # of the command, such as prlimit
         self.log_path = os.path.join(self.folder, "log")
         os.makedirs(self.data, exist_ok=True)
 
@@ -312,7 +313,7 @@ class Server:
             json.dump(self.settings, f, indent=1)  # JSON is YAML
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [DAEMON, "--config", config, "--data-dir", self.data, "--listen", self.listen],
+                [*self.prefix, DAEMON, "--config", config, "--data-dir", self.data, "--listen", self.listen],
                 env=clean_environment(**self.environment, **sanitizer_options()), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=log)
         if not expect_ready:

@@ -340,3 +340,10 @@ def test_a_second_daemon_on_the_same_folder_is_refused(server):
                             text=True, env=clean_environment(), timeout=60, check=False)
     assert second.returncode != 0 and "waymark ready" not in second.stdout
     assert server.client().list_channels()["Channels"] == []
+
+
+def test_a_server_without_a_trail_says_so(start_server):
+    server = start_server(trails=[])
+    assert " no-trail " in server.log()
+    assert server.client().list_channels()["Channels"] == []
+    assert server.client("cloudtrail").describe_trails()["trailList"] == []

@@ -281,6 +281,26 @@ def test_more_connections_than_allowed_wait_their_turn(start_server):
     assert server.call("GET", "/channels").status == 200
 
 
+def test_connections_leave_descriptors_for_the_recorder(start_server):
+    """More connections than the process may have files: the journal goes on to new segments all the same."""
+    server = start_server(http={"max_connections": 4096}, journal={"segment_bytes": "2MiB"}, ready=False)
+    server.prefix = ["prlimit", "--nofile=200:200"]
+    server.start()
+    assert "few-descriptors" in server.log()
+    held = []
+    try:
+        for _ in range(250):
+            held.append(server.connect())
+        time.sleep(0.5)
+        assert len(os.listdir(f"/proc/{server.process.pid}/fd")) < 150
+    finally:
+        for s in held:
+            s.close()
+    ids = [server.call("PUT", "/channels/none", b'{"description":"' + b"x" * 90000 + b'"}').request_id
+           for _ in range(60)]
+    server.store.wait_for_ids(ids)
+
+
 # ---- a stop with calls in flight ----
 
 

@@ -3,6 +3,7 @@ import configparser
 import json
 import os
 import re
+import secrets
 import signal
 import stat
 import subprocess
@@ -17,7 +18,7 @@ from harness import (AWS, PATIENCE, REGION, SOURCE, Bucket, Folder, Server, clea
 class Demo:
     def __init__(self, data, *args):
         self.data = str(data)
-        self.output = self.data + ".out"
+        self.output = f"{self.data}.{secrets.token_hex(4)}.out"
         # The tests' AWS CLI is on PATH, as it would be at a user's who has one.
         path = os.path.dirname(AWS) + os.pathsep + os.environ["PATH"]
         path = os.path.dirname(os.environ["WAYMARK_TEST_MINIO"]) + os.pathsep + path
@@ -183,7 +184,7 @@ def test_the_demo_into_minio(start_demo):
     assert json.loads(run_shown(demo, call))["Id"] == "first"
     assert ".json.gz" in run_shown(demo, show)
     store.wait_sealed(90)  # a digest each minute
-    status, output = validate_logs(server, store, trail="demo-minio")
+    status, output = validate_logs(server, store, trail="demo")
     assert status == 0 and "valid" in output, output
     assert "result: good" in run_shown(demo, verify)
 
@@ -194,6 +195,25 @@ def test_the_demo_into_minio(start_demo):
     with open(env_file, encoding="ascii") as f:
         assert settings["AWS_SECRET_ACCESS_KEY"] in f.read(), "the login stays"
     assert again.interrupt() == 0, again.text()
+
+    # The same folder without MinIO: another trail, so that neither store's chain is broken by the other.
+    folder = start_demo("--listen", "127.0.0.1:0")
+    assert [t["Name"] for t in folder.server().client("cloudtrail").describe_trails()["trailList"]] == ["demo-folder"]
+    store = Folder(os.path.join(folder.data, "bucket"))
+    store.wait_for_ids([request_id(folder.server().client().list_channels())])
+    wait_for(store.digest_keys, "the first digest", 90)
+    assert "result: good" in run_shown(folder, shown_commands(folder.text())[2])
+    assert folder.interrupt() == 0, folder.text()
+
+
+def test_a_second_demo_on_the_same_folder_leaves_the_first_alone(start_demo):
+    first = start_demo("--listen", "127.0.0.1:0")
+    second = start_demo("--listen", f"127.0.0.1:{free_port()}", ready=False)
+    assert second.process.wait(PATIENCE) == 1
+    assert f"is running on {first.data} already, at {first.endpoint};" in second.text()
+    with open(os.path.join(first.data, "endpoint"), encoding="ascii") as f:
+        assert f.read().strip() == first.endpoint
+    assert first.interrupt() == 0, first.text()
 
 
 def test_an_address_that_is_taken_is_said(start_demo, tmp_path):

@@ -1,8 +1,9 @@
-"""Sum what ctest ran: `count_tests.py [--not-built N] REPORT.xml...` prints a line per report and last `N passed, N failed`.
+"""Sum what ctest ran: `count_tests.py [--missing N] REPORT.xml...` prints a line per report and last `N passed, N failed`.
 
 A ctest entry is a program with tests of its own (cmocka, pytest), whose own count is taken from its output. An entry
 that ctest calls failed counts at least one failure, whatever its output says, and one whose output says nothing of
-tests counts as one. So does each tree that could not be built.
+tests counts as one. So does each tree that was not built or
+not tested.
 """
 import re
 import sys
@@ -57,11 +58,11 @@ def count(report):
 def main(args):
     passed = failed = 0
     reports = args
-    if args[:1] == ["--not-built"]:
+    if args[:1] == ["--missing"]:
         failed = int(args[1])
         reports = args[2:]
         if failed:
-            print(f"{failed} trees were not built")
+            print(f"{failed} trees were not built or not tested")
     for report in reports:
         p, f, s, bad = count(report)
         print(f"{report}: {p} passed, {f} failed, {s} skipped" + (": " + ", ".join(bad) if bad else ""))

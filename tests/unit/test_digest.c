@@ -301,9 +301,28 @@ static void digest_reproduces_the_reference_vector(void **state)
     wm_buf_done(&text);
 }
 
+static void unique_parts_sort_by_number(void **state)
+{
+    (void)state;
+    char before[WM_TRAIL_FILE_UNIQUE_CHARS + 1], again[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
+    wm_trail_file_unique(0, before);
+    static const uint64_t numbers[] = {1, 9, 10, 35, 36, 61, 62, 63, 3843, 3844, 916132832, 56800235583};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
+        wm_trail_file_unique(numbers[i], unique);
+        assert_int_equal(strlen(unique), 16);
+        assert_int_equal(strspn(unique, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"), 16);
+        assert_true(strcmp(before, unique) < 0);
+        memcpy(before, unique, sizeof before);
+    }
+    wm_trail_file_unique(56800235583, again);
+    assert_string_not_equal(again, before); /* another daemon's file of the same number */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unique_parts_sort_by_number),
         cmocka_unit_test(keys_follow_cloudtrail),
         cmocka_unit_test(digest_is_written_in_amazons_order),
         cmocka_unit_test(digest_is_read_as_it_was_written),

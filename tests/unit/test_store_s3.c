@@ -382,7 +382,7 @@ static void s3_reads_credentials_again(void **state)
     assert_int_equal(r.script.n_seen, 0);
     write_credentials(&s, "# of the trail\n[default]\naws_access_key_id = WRONG\n\n[trail]\r\n"
                           "aws_access_key_id = AKIAONE\r\n"
-                          "  aws_secret_access_key=secret/one+ \r\n; end\n[z]\naws_access_key_id=Z\n");
+                          "aws_secret_access_key=secret/one+ \r\n; end\n[z]\naws_access_key_id=Z\n");
     assert_int_equal(put(&r, &err), WM_OK);
     assert_non_null(strstr(http_header(r.script.seen[0].head, "authorization"),
                            "Credential=AKIAONE/20260301/eu-central-1/s3/aws4_request"));

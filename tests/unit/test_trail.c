@@ -114,7 +114,8 @@ static enum wm_status flaky_put(struct wm_store *s, struct wm_view key, struct w
             nanosleep(&t, NULL);
         }
         return wm_fail(err, WM_E_END, "cancelled");
-    case FLAKY_OTHER_THERE:
+    case FLAKY_OTHER_THERE: /* once: the test takes it away again while the trail retries */
+        atomic_store(&f->mode, FLAKY_PASS);
         WM_ASSERT(wm_store_put(f->inner, key, WM_LIT("not ours"), WM_EMPTY, NULL, 0, NULL) == WM_OK);
         break;
     case FLAKY_REPACK: {
@@ -707,7 +708,6 @@ static void trail_never_takes_anothers_object_for_its_own(void **state)
     rig_append(r, 5);
     WAIT(r, strcmp(b.latest_delivery_error, "PreconditionFailed") == 0);
     assert_int_equal(rig_board(r).cursor_seq, 0);
-    atomic_store(&r->flaky->mode, FLAKY_PASS);
     char path[1500];
     (void)snprintf(path, sizeof path, "%s/bucket/%s", r->scratch.dir, r->flaky->first_key);
     assert_int_equal(unlink(path), 0);

@@ -49,7 +49,12 @@ static void trail_arns_have_a_form(void **state)
     wm_trail_arn(WM_LIT("eu-west-3"), WM_LIT("111122223333"), WM_LIT("demo"), &arn);
     assert_string_equal(wm_buf_cstr(&arn), "arn:aws:cloudtrail:eu-west-3:111122223333:trail/demo");
     assert_true(wm_trail_arn_valid(wm_buf_view(&arn)));
+    wm_buf_clear(&arn);
+    wm_trail_arn(WM_LIT("cn-north-1"), WM_LIT("111122223333"), WM_LIT("demo"), &arn);
+    assert_string_equal(wm_buf_cstr(&arn), "arn:aws-cn:cloudtrail:cn-north-1:111122223333:trail/demo");
     wm_buf_done(&arn);
+    assert_string_equal(wm_arn_partition(WM_LIT("us-gov-west-1")), "aws-us-gov");
+    assert_string_equal(wm_arn_partition(WM_LIT("us-east-1")), "aws");
     assert_true(wm_trail_arn_valid(WM_LIT("arn:aws-us-gov:cloudtrail:us-gov-west-1:111122223333:trail/demo")));
     static const char *const bad[] = {
         "",
