@@ -92,8 +92,10 @@ static const struct setting server_settings[] = {
      .help = "event loops"},
     {.key = "http.max_connections", .type = SETTING_COUNT, .offset = AT(http.max_connections), .fallback = "4096",
      .min = 1, .max = 1000000, .help = "open connections, over all threads"},
+    /* Headers with a session token are some 2.5 KiB, and the library zeroes all of this after each request (limits.md 1.1). */
     {.key = "http.connection_memory_bytes", .type = SETTING_SIZE, .offset = AT(http.connection_memory_bytes),
      .fallback = "8KiB", .min = 2 * KIB, .max = 1 * MIB, .help = "a request's line and headers must fit; else 431"},
+    /* The largest modelled input, an origin endpoint with all its settings, is under 64 KiB. */
     {.key = "http.max_body_bytes", .type = SETTING_SIZE, .offset = AT(http.max_body_bytes), .fallback = "128KiB",
      .min = 1 * KIB, .max = 1 * MIB, .help = "largest request body; else 413"},
     {.key = "http.request_timeout", .type = SETTING_TIME_MS, .offset = AT(http.request_timeout_ms), .fallback = "30s",

@@ -25,10 +25,6 @@
 /* Kinds of documents: some per service, and they are literals in our code. */
 #define WM_MAX_STATE_KINDS 64u
 
-/* Request body: the largest modelled input (an origin endpoint with all settings) is under 64 KB. Setting http.max_body_bytes. */
-#define WM_DEFAULT_MAX_BODY_BYTES (128u * 1024u)
-/* A SigV4 request with session token needs some 2.5 KiB of headers; 8 KiB is libmicrohttpd's sane pool (limits.md 1.1). */
-#define WM_DEFAULT_CONNECTION_MEMORY_BYTES (8u * 1024u)
 /* Memory of one request: body, its tree, the reply and the record. */
 #define WM_MAX_ARENA_BYTES (4u * 1024u * 1024u)
 /* Nesting of JSON; the deepest modelled input has 7 levels. Also bounds our recursion. */
@@ -38,9 +34,8 @@
 #define WM_MAX_BATCH_BYTES (50u * 1000u * 1000u)
 /* A digest lists the files of one period; 200,000 files of 300 bytes. */
 #define WM_MAX_DIGEST_BYTES (64u * 1024u * 1024u)
-/* S3 User Guide, "Object metadata": keys at most 1,024 bytes, user metadata at most 2 KB. */
+/* S3 User Guide, "Creating object key names": at most 1,024 bytes. */
 #define WM_MAX_OBJECT_KEY_BYTES 1024u
-#define WM_MAX_OBJECT_METADATA_BYTES 2048u
 /* Answers of a store that are read into memory whole: a page of a listing, an error document. */
 #define WM_MAX_STORE_REPLY_BYTES (16u * 1024u * 1024u)
 /* Objects fetched whole by the verifier: a 50 MB file that did not compress, and some. */
