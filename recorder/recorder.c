@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "waymark/hash.h"
 #include "waymark/log.h"
+#include "waymark/record.h"
 #include "waymark/sync.h"
 
 #include "waymark/banned.h"
@@ -18,6 +20,9 @@
 struct recorder {
     struct wm_recorder face; /* first: what callers hold */
     unsigned magic;
+    const struct wm_clock *clock;
+    char *account_id; /* not NULL once open */
+    char *region;
     pthread_t follower;
     bool follower_runs;
     struct wm_stop stop;
@@ -150,11 +155,14 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (!r)
         return wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
     r->magic = RECORDER_MAGIC;
+    r->clock = o->clock;
     wm_stop_init(&r->stop);
 
     enum wm_status status = WM_OK;
     r->face.board = wm_board_new();
-    if (!r->face.board)
+    r->account_id = wm_view_dup(o->account_id);
+    r->region = wm_view_dup(o->region);
+    if (!r->face.board || !r->account_id || !r->region)
         status = wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
     if (status == WM_OK)
         status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
@@ -197,6 +205,8 @@ void wm_recorder_close(struct wm_recorder *face)
     wm_state_close(face->state);
     wm_board_free(face->board);
     wm_stop_done(&r->stop);
+    free(r->account_id);
+    free(r->region);
     r->magic = 0;
     free(r);
 }
@@ -242,6 +252,54 @@ enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm
     if (status == WM_OK)
         return WM_OK;
     note_failure(recorder_of(r), &why);
+    if (err)
+        *err = why;
+    return status;
+}
+
+/* ---- what the service itself does ---- */
+
+enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
+                                 struct wm_err *err)
+{
+    struct recorder *r = recorder_of(face);
+    char event_id[WM_UUID_BYTES];
+    struct wm_view source = WM_LIT(WM_RECORDER_SOURCE);
+    WM_ASSERT(details.len >= 2 && details.ptr[0] == '{');
+    wm_uuid(event_id);
+    const struct wm_record record = {
+        .identity = {.type = WM_IDENTITY_SERVICE, .account_id = wm_view_of(r->account_id), .invoked_by = source},
+        .event_time = wm_clock_wall(r->clock),
+        .event_source = source,
+        .event_name = wm_view_of(event_name),
+        .region = wm_view_of(r->region),
+        .source_ip = source,
+        .user_agent = source,
+        .event_id = WM_LIT(event_id),
+        .account_id = wm_view_of(r->account_id),
+        .service_event_details = details,
+    };
+    struct wm_buf text;
+    struct wm_err why = {0};
+    uint64_t seq = 0;
+    wm_buf_init(&text, WM_MAX_RECORD_BYTES);
+    enum wm_status status = wm_record_encode(&record, &text);
+    if (status != WM_OK) {
+        status = wm_fail(&why, status, "no memory to record %s", event_name);
+    } else {
+        const struct wm_entry entry = {
+            .time = record.event_time,
+            .event_source = source,
+            .event_name = record.event_name,
+            .principal = source,
+            .record = wm_buf_view(&text),
+        };
+        status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
+        note_append(r, status, &why);
+    }
+    wm_buf_done(&text);
+    if (status == WM_OK)
+        return wm_recorder_commit(face, seq, err);
     if (err)
         *err = why;
     return status;

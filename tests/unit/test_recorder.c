@@ -42,6 +42,8 @@ static enum wm_status try_open(struct wm_recorder **out, uint64_t max_bytes, str
         .clock = &wm_clock_system,
         .segment_bytes = 64u * 1024u,
         .max_journal_bytes = max_bytes,
+        .account_id = WM_LIT("111122223333"),
+        .region = WM_LIT("us-west-2"),
     };
     return wm_recorder_open(&o, out, err);
 }
@@ -308,6 +310,47 @@ static void failed_commit_is_final(void **state)
     wm_recorder_close(r);
 }
 
+/* The text of an entry's record, and its name. */
+static enum wm_status read_entry(struct wm_recorder *r, uint64_t seq, char name[64], char record[1024])
+{
+    struct wm_journal_reader *reader = NULL;
+    struct wm_entry e;
+    assert_int_equal(wm_journal_reader_open(r->journal, seq - 1, &reader, NULL), WM_OK);
+    enum wm_status status = wm_journal_reader_next(reader, &e, NULL);
+    if (status == WM_OK) {
+        snprintf(name, 64, "%.*s", WM_ARG(e.event_name));
+        snprintf(record, 1024, "%.*s", WM_ARG(e.record));
+    }
+    wm_journal_reader_close(reader);
+    return status;
+}
+
+static void service_event_is_durable_when_it_returns(void **state)
+{
+    (void)state;
+    struct fault_io f;
+    struct wm_err err = {0};
+    char name[64], record[1024];
+    fault_io_init(&f, &wm_io_posix);
+    io = &f.io;
+    struct wm_recorder *r = must_open();
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{\"follower\":\"trail:a\"}"), &err), WM_OK);
+    assert_int_equal(wm_journal_durable(r->journal), 1);
+    assert_int_equal(read_entry(r, 1, name, record), WM_OK);
+    assert_string_equal(name, "PauseFollower");
+    assert_non_null(strstr(record, "\"userIdentity\":{\"accountId\":\"111122223333\",\"invokedBy\":\"waymark.amazonaws.com\"}"));
+    assert_non_null(strstr(record, "\"awsRegion\":\"us-west-2\""));
+    assert_non_null(strstr(record, "\"eventType\":\"AwsServiceEvent\""));
+    assert_non_null(strstr(record, "\"serviceEventDetails\":{\"follower\":\"trail:a\"}"));
+    usleep(50000); /* the next segment is made meanwhile */
+    fault_io_arm(&f, FAULT_SYNCS, 1, FAULT_EIO, true);
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{}"), &err), WM_E_FAILED);
+    assert_int_equal(err.sys_errno, EIO);
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{}"), &err), WM_E_FAILED);
+    fault_io_disarm(&f);
+    wm_recorder_close(r);
+}
+
 int main(void)
 {
     wm_log_set_level(WM_LOG_ERROR);
@@ -321,6 +364,7 @@ int main(void)
         TEST(copy_lets_the_journal_retire),
         TEST(journal_that_lost_entries_is_refused),
         TEST(failed_commit_is_final),
+        TEST(service_event_is_durable_when_it_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
