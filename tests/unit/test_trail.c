@@ -266,6 +266,7 @@ static void rig_append(struct rig *r, unsigned n)
                     (unsigned long long)r->appended, uuid, r->appended % 97 == 0 ? 9000 : 40, 0);
         struct wm_entry e = {.time = now, .event_source = WM_LIT("mediapackage.amazonaws.com"),
                              .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record)};
+        wm_journal_await_room(r->journal);
         if (wm_journal_append(r->journal, &e, &r->last_seq, &err) != WM_OK)
             fail_msg("%s", err.message);
     }
