@@ -306,6 +306,7 @@ enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_nam
     } else {
         const struct wm_entry entry = {
             .time = record.event_time,
+            .flags = WM_ENTRY_SERVICE,
             .event_source = source,
             .event_name = record.event_name,
             .principal = source,
