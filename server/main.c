@@ -382,14 +382,21 @@ static void end_now(int sig)
     _exit(128 + sig);
 }
 
+/* A SIGINT that we were started deaf to stays so: a shell does that to what it runs with &, whose Ctrl-C is not ours. */
 static void signals_prepare(sigset_t *out)
 {
     const struct sigaction end = {.sa_handler = end_now, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+    static const int ours[] = {SIGTERM, SIGINT};
+    struct sigaction before;
     (void)sigemptyset(out);
-    (void)sigaddset(out, SIGTERM);
-    (void)sigaddset(out, SIGINT);
-    int rc = sigaction(SIGTERM, &end, NULL) | sigaction(SIGINT, &end, NULL);
-    WM_ASSERT(rc == 0);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        int rc = sigaction(ours[i], NULL, &before);
+        if (rc == 0 && ours[i] == SIGINT && before.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaddset(out, ours[i]);
+        rc |= sigaction(ours[i], &end, NULL);
+        WM_ASSERT(rc == 0);
+    }
     WM_PTOK(pthread_sigmask(SIG_UNBLOCK, out, NULL)); /* whatever we were started with */
     (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
 }

@@ -225,7 +225,8 @@ static void add_follower(struct status *s, struct wm_json *list, struct wm_view 
 static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
-    bool complete = t->delivered_records + t->filtered_records + t->missed_records == t->cursor_seq;
+    bool complete =
+        t->before_records + t->delivered_records + t->filtered_records + t->missed_records == t->cursor_seq;
     uint64_t durable = s->journal.durable_seq;
     set_text(s, o, "name", t->name);
     set_text(s, o, "bucket", t->bucket);
@@ -236,6 +237,7 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_text(s, o, "latestDeliveryError", t->latest_delivery_error);
     set_time(s, o, "latestDigest", t->latest_digest);
     set_text(s, o, "latestDigestError", t->latest_digest_error);
+    set_u64(s, o, "before", t->before_records);
     set_u64(s, o, "delivered", t->delivered_records);
     set_u64(s, o, "filtered", t->filtered_records);
     set_u64(s, o, "missed", t->missed_records);
@@ -250,8 +252,8 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     if (t->paused)
         add_problem(s, wm_arena_printf(s->arena, "trail %s is paused: the journal was full", t->name));
     if (!complete)
-        add_problem(s, wm_arena_printf(s->arena, "trail %s has passed %llu entries, but delivered, filtered and missed "
-                                       "are not as many", t->name, (unsigned long long)t->cursor_seq));
+        add_problem(s, wm_arena_printf(s->arena, "trail %s has passed %llu entries, but before, delivered, filtered "
+                                       "and missed are not as many", t->name, (unsigned long long)t->cursor_seq));
 }
 
 static void add_followers_and_trails(struct status *s)

@@ -17,8 +17,9 @@
  *             the right.
  *   counted   the number of the last entry read = entries counted, of all kinds. Since the journal's first entry, through
  *             every restart (state.h).
- *   trail     entries passed = delivered + filtered + missed. Since the trail's beginning, through every restart: the
- *             trail's ledger counts records in the transaction in which it notes a file as delivered.
+ *   trail     entries passed = before + delivered + filtered + missed. Through every restart: the trail's ledger counts
+ *             records in the transaction in which it notes a file as delivered. "Before" is what had left the journal when
+ *             the trail began.
  *
  * They do not prove that the records in the bucket are still there: that is what verifying is for.
  */

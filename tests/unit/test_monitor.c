@@ -237,6 +237,11 @@ static void a_trail_shows_where_it_is_and_what_ails_it(void **state)
     t = trail(0, 0, 0, 0);
     s = post(&t);
     assert_in_range(number(wm_json_get(s, "trails")->first, "lagSeconds"), 7200, 7300);
+    t = trail(2, 0, 0, 6); /* begun when four had left the journal */
+    t.before_records = 4;
+    s = post(&t);
+    problem_is(s, NULL);
+    assert_int_equal(number(wm_json_get(s, "trails")->first, "before"), 4);
     t = trail(3, 2, 0, 6); /* one is nowhere */
     problem_is(post(&t), "trail demo has passed 6 entries");
     t = trail(4, 2, 1, 6); /* one is twice there */
