@@ -27,7 +27,7 @@ void wm_batch_clear(struct wm_batch *b)
 {
     wm_buf_clear(&b->body);
     b->first_seq = b->last_seq = 0;
-    b->records = 0;
+    b->records = b->filtered = 0;
 }
 
 static bool batch_fits(const struct wm_batch *b, size_t record_len)
@@ -62,6 +62,8 @@ enum wm_status wm_batch_add(struct wm_batch *b, const struct wm_entry *e, struct
         if (b->records == 0 || e->time.ns < b->oldest.ns)
             b->oldest = e->time;
         b->records++;
+    } else {
+        b->filtered++;
     }
     if (b->first_seq == 0) {
         int64_t age_ms = (wall.ns - e->time.ns) / WM_NS_PER_MS;

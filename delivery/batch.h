@@ -28,7 +28,8 @@ struct wm_batch {
     struct wm_batch_limits limits;
     struct wm_buf body;
     uint64_t first_seq, last_seq; /* covered, entries without a record included; 0 when empty */
-    uint64_t records;
+    uint64_t records;             /* in body */
+    uint64_t filtered;            /* entries that hold nothing for the trail */
     struct wm_wall_ns newest, oldest; /* eventTime of the records; set when there are any */
     struct wm_mono_ns due;            /* when the age is reached; set when first_seq is */
 };

@@ -450,6 +450,11 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
     return status;
 }
 
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES])
+{
+    memcpy(out_id, j->id, JOURNAL_ID_BYTES);
+}
+
 uint64_t wm_journal_durable(struct wm_journal *j)
 {
     return atomic_load(&j->durable);
