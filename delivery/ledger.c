@@ -26,8 +26,9 @@
     " previous_signature TEXT,"                                                                                      \
     " CHECK (before_records + delivered_records + filtered_records + missed_records = cursor_seq)) STRICT;"          \
     "CREATE TABLE file_plan (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, records INTEGER NOT NULL,"    \
-    " filtered INTEGER NOT NULL, number INTEGER NOT NULL, delivered_s INTEGER NOT NULL, key TEXT NOT NULL,"          \
-    " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"  \
+    " filtered INTEGER NOT NULL, number INTEGER NOT NULL, delivered_s INTEGER NOT NULL,"                             \
+    " late_before INTEGER NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL, newest TEXT NOT NULL,"                    \
+    " oldest TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"                                            \
     " CHECK (records > 0 AND records + filtered = last_seq - first_seq + 1)) STRICT;"                                \
     "CREATE TABLE digest_plan (one INTEGER PRIMARY KEY CHECK (one = 1), end_s INTEGER NOT NULL,"                     \
     " last_file_id INTEGER NOT NULL, n_files INTEGER NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,"              \
@@ -396,7 +397,8 @@ static enum wm_status ledger_insert_plan(struct wm_ledger *l, const struct wm_le
     sqlite3_stmt *st = NULL;
     enum wm_status status =
         ledger_prepare(l, "INSERT INTO file_plan (first_seq, last_seq, records, filtered, number, delivered_s, key, hash,"
-                          " newest, oldest, codec, level) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                          " newest, oldest, codec, level, late_before)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
                        &st, err);
     if (status != WM_OK)
         return status;
@@ -412,6 +414,7 @@ static enum wm_status ledger_insert_plan(struct wm_ledger *l, const struct wm_le
     bind_text(st, 10, p->oldest);
     bind_text(st, 11, p->codec);
     bind_i64(st, 12, p->level);
+    bind_i64(st, 13, p->late_before.ns);
     return ledger_run(l, st, err);
 }
 
@@ -444,7 +447,7 @@ enum wm_status wm_ledger_file_plan(struct wm_ledger *l, uint64_t after_seq, stru
     struct wm_ledger_file_plan p = {0};
     sqlite3_stmt *st = NULL;
     enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, records, filtered, number, delivered_s, level,"
-                                              " key, hash, newest, oldest, codec FROM file_plan WHERE last_seq > ?1"
+                                              " key, hash, newest, oldest, codec, late_before FROM file_plan WHERE last_seq > ?1"
                                               " ORDER BY first_seq LIMIT 1", &st, err);
     if (status != WM_OK)
         return status;
@@ -461,6 +464,7 @@ enum wm_status wm_ledger_file_plan(struct wm_ledger *l, uint64_t after_seq, stru
     p.number = (uint64_t)sqlite3_column_int64(st, 4);
     p.delivered_s = sqlite3_column_int64(st, 5);
     p.level = sqlite3_column_int(st, 6);
+    p.late_before.ns = sqlite3_column_int64(st, 12);
     if (!column_copy(st, 7, p.key, sizeof p.key) || !column_copy(st, 8, p.hash, sizeof p.hash) ||
         !column_copy(st, 9, p.newest, sizeof p.newest) || !column_copy(st, 10, p.oldest, sizeof p.oldest) ||
         !column_copy(st, 11, p.codec, sizeof p.codec)) {

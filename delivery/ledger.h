@@ -68,6 +68,7 @@ struct wm_ledger_file_plan {
     uint64_t records, filtered; /* of its entries */
     uint64_t number;            /* planned_files when it was planned */
     int64_t delivered_s;
+    struct wm_wall_ns late_before; /* records from before it carry the addendum */
     char key[WM_LEDGER_KEY_BYTES];
     char hash[WM_SHA256_HEX_BYTES + 1]; /* of the content before compression */
     char newest[WM_TIME_ISO_BYTES], oldest[WM_TIME_ISO_BYTES];

@@ -326,14 +326,13 @@ static enum wm_status trail_read(struct wm_trail *t, bool *out_full, struct wm_e
  * The content of entries that were planned, after a restart: the same entries give the same bytes.
  * @return WM_E_NOT_FOUND: first_seq has left the journal
  */
-static enum wm_status trail_rebuild(struct wm_trail *t, uint64_t first_seq, uint64_t last_seq, struct wm_err *err)
+static enum wm_status trail_rebuild(struct wm_trail *t, uint64_t first_seq, const struct wm_ledger_file_plan *p,
+                                    struct wm_err *err)
 {
-    /* The limits of the configuration may be others today; the plan's range alone decides. */
-    static const struct wm_batch_limits any = {.bytes = WM_MAX_BATCH_BYTES, .records = UINT64_MAX, .age_ms = 0};
+    const uint64_t last_seq = p->last_seq;
     struct wm_journal_reader *reader = NULL;
     struct wm_entry e;
-    wm_batch_done(&t->own.batch);
-    wm_batch_init(&t->own.batch, &any);
+    wm_batch_repeat(&t->own.batch, p->late_before);
     trail_reader_close(t); /* it stands before the planned range, and is to go on behind it */
     enum wm_status status = wm_journal_reader_open(t->o.journal, first_seq - 1, &reader, err);
     while (status == WM_OK && t->own.batch.last_seq < last_seq) {
@@ -447,6 +446,7 @@ static enum wm_status trail_fill_plan(struct wm_trail *t, struct wm_ledger_file_
     p->last_seq = b->last_seq;
     p->records = b->records;
     p->filtered = b->filtered;
+    p->late_before = b->late_before;
     p->level = t->o.codec_level;
     hash_hex(wm_buf_view(&b->body), p->hash);
     wm_time_iso(b->newest, p->newest);
@@ -503,8 +503,8 @@ static void trail_file_done(struct wm_trail *t)
 {
     t->own.file_planned = t->own.content_ready = t->own.batch_closed = false;
     wm_buf_clear(&t->own.packed);
-    if (t->own.batch.limits.bytes != t->limits.bytes || t->own.batch.limits.records != t->limits.records) {
-        wm_batch_done(&t->own.batch); /* it was rebuilt, without our limits */
+    if (t->own.batch.repeats) { /* without our limits */
+        wm_batch_done(&t->own.batch);
         wm_batch_init(&t->own.batch, &t->limits);
     } else {
         wm_batch_clear(&t->own.batch);
@@ -546,7 +546,7 @@ static enum wm_status trail_settle(struct wm_trail *t, const struct wm_ledger_fi
         return status;
     WM_ASSERT(gone_seq >= p->first_seq); /* what has left the journal does not come back */
     if (gone_seq < p->last_seq) {
-        status = trail_rebuild(t, gone_seq + 1, p->last_seq, err);
+        status = trail_rebuild(t, gone_seq + 1, p, err);
         if (status != WM_OK)
             return status;
     }
@@ -576,7 +576,7 @@ static enum wm_status trail_deliver_file(struct wm_trail *t, struct wm_err *err)
     struct wm_ledger_file_plan p;
     enum wm_status status = wm_ledger_file_plan(t->own.ledger, 0, &p, err);
     if (status == WM_OK && !t->own.content_ready) {
-        status = trail_rebuild(t, p.first_seq, p.last_seq, err);
+        status = trail_rebuild(t, p.first_seq, &p, err);
         if (status == WM_E_NOT_FOUND)
             return trail_settle(t, &p, err);
     }
@@ -614,12 +614,12 @@ static void trail_tell_missed(struct wm_trail *t)
     if (status == WM_OK && t->o.recorder.event) {
         struct wm_buf details;
         wm_buf_init(&details, 1024);
-        wm_buf_addf(&details, "{\"trailARN\":\"%s\",\"firstSequenceNumber\":%llu,\"lastSequenceNumber\":%llu,"
+        wm_buf_addf(&details, "{\"trailARN\":\"%s\",\"firstSequence\":%llu,\"lastSequence\":%llu,"
                               "\"missedRecords\":%llu}", t->own.board.arn, (unsigned long long)first_seq,
                     (unsigned long long)last_seq, (unsigned long long)(last_seq - first_seq + 1));
         status = wm_buf_status(&details);
         if (status == WM_OK)
-            status = t->o.recorder.event(t->o.recorder.ctx, "MissRecords", wm_buf_view(&details), &err);
+            status = t->o.recorder.event(t->o.recorder.ctx, "RecordsMissed", wm_buf_view(&details), &err);
         else
             (void)wm_fail(&err, status, "no memory to record what was missed");
         wm_buf_done(&details);
@@ -867,6 +867,8 @@ static enum wm_status trail_check_options(const struct wm_trail_options *o, stru
                        (unsigned long long)o->batch_records, TRAIL_MAX_BATCH_RECORDS);
     if (o->batch_age_ms < 0)
         return wm_fail(err, WM_E_INVALID, "batch_age_ms is negative");
+    if (o->late_after_ms < 0)
+        return wm_fail(err, WM_E_INVALID, "late_after_ms is negative");
     if (o->digest_period_s < 1 || o->digest_period_s > TRAIL_MAX_DIGEST_PERIOD_S)
         return wm_fail(err, WM_E_INVALID, "digest_period_s is %lld, expected 1 to %d", (long long)o->digest_period_s,
                        TRAIL_MAX_DIGEST_PERIOD_S);
@@ -920,7 +922,8 @@ static enum wm_status trail_copy_options(struct wm_trail *t, struct wm_err *err)
         t->o.retry_min_ms = TRAIL_RETRY_MIN_MS;
     if (!t->o.retry_max_ms)
         t->o.retry_max_ms = TRAIL_RETRY_MAX_MS;
-    t->limits = (struct wm_batch_limits){t->o.batch_bytes, t->o.batch_records, t->o.batch_age_ms};
+    t->limits = (struct wm_batch_limits){t->o.batch_bytes, t->o.batch_records, t->o.batch_age_ms,
+                                         t->o.late_after_ms ? t->o.batch_age_ms + t->o.late_after_ms : 0};
     t->naming = (struct wm_trail_naming){
         .prefix = t->o.prefix,
         .account_id = t->o.account_id,

@@ -124,6 +124,11 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
     return wm_store_s3_new(&s3, out, err);
 }
 
+static enum wm_status trail_event(void *recorder, const char *event_name, struct wm_view details, struct wm_err *err)
+{
+    return wm_recorder_event(recorder, event_name, details, err);
+}
+
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
                                  struct wm_err *err)
 {
@@ -147,6 +152,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
+        .late_after_ms = t->late_after_ms,
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
@@ -154,6 +160,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
+        .recorder = {trail_event, d->recorder},
         .clock = &wm_clock_system,
     };
     return wm_trail_start(&o, out, err);
@@ -200,6 +207,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
     };
     status = wm_recorder_open(&recorder, &d->recorder, err);
     if (status != WM_OK)

@@ -15,7 +15,7 @@
  *
  * Entries can leave the journal without the trail: while it is out of the settings, or when the journal, at its limit,
  * was told to go on without it. Then it goes on from the oldest entry that is kept. What it has missed is counted, and
- * recorded in the trail itself as an event MissRecords with the range.
+ * recorded in the trail itself as an event RecordsMissed with the range.
  */
 #ifndef WAYMARK_TRAIL_H
 #define WAYMARK_TRAIL_H
@@ -47,6 +47,7 @@ struct wm_trail_options {
     uint64_t batch_bytes;          /* uncompressed; 64 KiB to WM_MAX_BATCH_BYTES */
     uint64_t batch_records;        /* at most so many records a file, 1 to 1,000,000 */
     int64_t batch_age_ms;          /* a record waits at most so long for company */
+    int64_t late_after_ms;         /* a record that waited so much longer has the addendum DELIVERY_DELAY; 0: none has */
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
     bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */

@@ -46,7 +46,8 @@ static struct wm_ledger *reopen(struct wm_ledger *l, const struct scratch *s)
 
 static struct wm_ledger_file_plan file_plan(const struct wm_ledger *l, uint64_t records, int64_t delivered_s)
 {
-    struct wm_ledger_file_plan p = {.records = records, .delivered_s = delivered_s, .level = -3};
+    struct wm_ledger_file_plan p = {.records = records, .delivered_s = delivered_s, .level = -3,
+                                    .late_before = {INT64_MIN + delivered_s}};
     p.first_seq = wm_ledger_planned_seq(l) + 1;
     p.last_seq = wm_ledger_planned_seq(l) + records;
     p.number = wm_ledger_head(l)->planned_files;

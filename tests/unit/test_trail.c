@@ -1061,8 +1061,8 @@ static void assert_books(struct rig *r, uint64_t missed)
 static void assert_told(struct rig *r, uint64_t first, uint64_t last)
 {
     char expected[512];
-    (void)snprintf(expected, sizeof expected, "MissRecords {\"trailARN\":\"arn:aws:cloudtrail:" REGION ":" ACCOUNT
-                   ":trail/studio\",\"firstSequenceNumber\":%llu,\"lastSequenceNumber\":%llu,\"missedRecords\":%llu}",
+    (void)snprintf(expected, sizeof expected, "RecordsMissed {\"trailARN\":\"arn:aws:cloudtrail:" REGION ":" ACCOUNT
+                   ":trail/studio\",\"firstSequence\":%llu,\"lastSequence\":%llu,\"missedRecords\":%llu}",
                    (unsigned long long)first, (unsigned long long)last, (unsigned long long)(last - first + 1));
     while (atomic_load(&r->events) == 0)
         nap();
