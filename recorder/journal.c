@@ -516,6 +516,11 @@ uint64_t wm_journal_appended(struct wm_journal *j)
     return seq;
 }
 
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES])
+{
+    memcpy(out_id, j->id, JOURNAL_ID_BYTES);
+}
+
 uint64_t wm_journal_durable(struct wm_journal *j)
 {
     return atomic_load(&j->durable);

@@ -28,6 +28,8 @@
 struct wm_journal;
 struct wm_journal_reader;
 
+#define WM_JOURNAL_ID_BYTES 16
+
 /** Flags of an entry, for followers to choose by. */
 enum wm_entry_flag {
     WM_ENTRY_READ_ONLY = 1 << 0, /* the operation cannot change state */
@@ -123,6 +125,8 @@ uint64_t wm_journal_appended(struct wm_journal *j);
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
 
+/** The journal's identity: made with it, in each of its segments. @thread any */
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);
 /** Highest durable sequence number, 0 when empty. @thread any */
 uint64_t wm_journal_durable(struct wm_journal *j);
 /**
