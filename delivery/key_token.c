@@ -121,7 +121,8 @@ static enum wm_status token_find(struct key_token *t, ck_slot_id_t *out_slot, st
         return token_failed(t, "C_GetSlotList", rv, err);
     for (unsigned long i = 0; i < n; i++) {
         struct ck_token_info info;
-        if (t->module->C_GetTokenInfo(slots[i], &info) != CKR_OK || !p11_kit_uri_match_token_info(t->uri, &info))
+        if (t->module->C_GetTokenInfo(slots[i], &info) != CKR_OK || !(info.flags & CKF_TOKEN_INITIALIZED) ||
+            !p11_kit_uri_match_token_info(t->uri, &info))
             continue;
         *out_slot = slots[i];
         *out_info = info;
