@@ -243,6 +243,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
     };
     status = wm_recorder_open(&recorder, &d->recorder, err);
     if (status != WM_OK)

@@ -27,7 +27,10 @@ struct wm_board_trail {
     struct wm_wall_ns latest_digest;
     char latest_digest_error[64];
     uint64_t delivered_records;
-    uint64_t cursor_seq;        /* everything up to here is in the bucket */
+    uint64_t filtered_records;  /* passed over: the trail does not take such entries */
+    uint64_t missed_records;    /* given up while the trail was paused: the journal was full */
+    uint64_t cursor_seq;        /* everything up to here is delivered, filtered or missed */
+    bool paused;                /* the journal does not wait for the trail any more */
 };
 
 /** One public key, as ListPublicKeys gives it. */

@@ -32,6 +32,7 @@ struct wm_journal_reader;
 enum wm_entry_flag {
     WM_ENTRY_READ_ONLY = 1 << 0, /* the operation cannot change state */
     WM_ENTRY_REFUSED = 1 << 1,   /* the record has an errorCode */
+    WM_ENTRY_SERVICE = 1 << 2,   /* no call: something that the recorder itself did */
 };
 
 /** A change of one document of the state. */
@@ -129,11 +130,21 @@ enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower,
 struct wm_journal_stats {
     uint64_t appended;       /* entries since open */
     uint64_t commits;        /* fdatasync calls since open */
+    uint64_t last_seq;       /* of the newest entry, durable or not */
     uint64_t durable_seq;
     uint64_t first_seq;      /* oldest entry kept */
-    uint64_t bytes;          /* of all segments on disk, with the one prepared ahead */
+    uint64_t segments;       /* with the one prepared ahead */
+    uint64_t bytes;          /* of these on disk */
+    uint64_t max_bytes;      /* 0: no limit */
 };
 void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out);
+/**
+ * True from the moment when an append was refused for want of a segment until there is one, also when nobody appends
+ * meanwhile.
+ * @param out_why  as the append was told; set only on true, NULL allowed
+ * @thread any   @locks takes journal.mu
+ */
+bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.

@@ -351,6 +351,17 @@ static bool submit(struct wm_recorder *r, uint64_t n, uint64_t by[IDS])
     return true;
 }
 
+/* What the service itself does changes nothing in memory: recorded and durable, or not at all. */
+static bool event(struct wm_recorder *r, uint64_t n)
+{
+    struct wm_err err = {0};
+    enum wm_status status = wm_recorder_event(r, "PauseFollower", WM_LIT("{\"follower\":\"f\"}"), &err);
+    if (status != WM_OK)
+        check_nomem(status, &err);
+    assert_int_equal(wm_journal_durable(r->journal) >= n, status == WM_OK);
+    return status == WM_OK;
+}
+
 static void each_allocation_of_the_recorder(void **state)
 {
     (void)state;
@@ -373,14 +384,15 @@ static void each_allocation_of_the_recorder(void **state)
             if (status == WM_OK) {
                 for (unsigned i = 0; i < 12; i++)
                     next += submit(r, next, by);
+                next += event(r, next);
                 check_state(r, by);
                 wm_recorder_close(r);
             } else {
                 check_nomem(status, &err);
             }
             was_hit = disarm("recorder");
-            assert_true(was_hit || next == first + 12);
-            assert_true(from_then_on || next == first || next >= first + 11);
+            assert_true(was_hit || next == first + 13);
+            assert_true(from_then_on || next == first || next >= first + 12);
             assert_int_equal(open_recorder(&r, &err), WM_OK);
             assert_int_equal(wm_journal_durable(r->journal), next - 1);
             check_state(r, by);

@@ -357,7 +357,8 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     close_reader();
     wm_recorder_close(recorder);
     syncs_until_failure = 0;
-    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options o = {
+        .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
     assert_int_equal(wm_recorder_open(&o, &recorder, NULL), WM_OK);
     dispatcher.recorder = recorder;
     struct wm_journal_stats stats;
@@ -386,7 +387,8 @@ static int set_up(void **state)
     test_io.fdatasync = failing_fdatasync;
     static char path[100];
     snprintf(path, sizeof path, "%s/credentials", folder);
-    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options o = {
+        .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
     const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
     bool made;
     if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)

@@ -147,7 +147,8 @@ static int set_up(void **state)
     test_io.sync_dir = held_sync_dir;
     char path[FOLDER_BYTES + 20], line[300];
     snprintf(path, sizeof path, "%s/credentials", w->dir);
-    const struct wm_recorder_options r = {w->dir, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options r = {
+        .data_dir = w->dir, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
     const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
     bool made;
     if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
