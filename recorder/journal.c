@@ -321,11 +321,13 @@ static void touch_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
 static enum wm_status advance_tail_locked(struct wm_journal *j, struct wm_err *err) WM_REQUIRES(j->mu)
 {
     if (!j->next) {
+        j->refusing = true;
+        j->refusal = j->prepare_err;
         if (j->prepare_state == PREPARE_WORKING)
-            return wm_fail(err, WM_E_FULL, "the next segment is not ready: the disk is slow");
+            (void)wm_fail(&j->refusal, WM_E_FULL, "the next segment is not ready: the disk is slow");
         if (err)
-            *err = j->prepare_err;
-        return j->prepare_err.status;
+            *err = j->refusal;
+        return j->refusal.status;
     }
     j->tail->newer = j->next;
     j->tail = j->next;
@@ -519,6 +521,11 @@ uint64_t wm_journal_appended(struct wm_journal *j)
     return seq;
 }
 
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES])
+{
+    memcpy(out_id, j->id, JOURNAL_ID_BYTES);
+}
+
 uint64_t wm_journal_durable(struct wm_journal *j)
 {
     return atomic_load(&j->durable);
@@ -605,14 +612,30 @@ void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out)
     wm_mutex_lock(&j->mu);
     s.appended = j->appended;
     s.commits = j->commits;
+    s.last_seq = j->next_seq - 1;
     s.durable_seq = atomic_load(&j->durable);
+    s.max_bytes = j->max_bytes;
     s.first_seq = j->next_seq;
     for (const struct wm_segment *seg = j->oldest; seg; seg = seg->newer) {
+        s.segments++;
         s.bytes += seg->bytes;
         if (!seg->retiring && seg->first_seq != 0 && seg->first_seq < s.first_seq)
             s.first_seq = seg->first_seq;
     }
-    s.bytes += j->next ? j->next->bytes : 0;
+    if (j->next) {
+        s.segments++;
+        s.bytes += j->next->bytes;
+    }
     wm_mutex_unlock(&j->mu);
     *out = s;
+}
+
+bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why)
+{
+    wm_mutex_lock(&j->mu);
+    bool refusing = j->refusing;
+    if (refusing && out_why)
+        *out_why = j->refusal;
+    wm_mutex_unlock(&j->mu);
+    return refusing;
 }

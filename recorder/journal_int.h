@@ -341,6 +341,8 @@ struct wm_journal {
     struct wm_err failure;       /* set once, with failed */
     enum prepare_state prepare_state;
     struct wm_err prepare_err;
+    bool refusing;               /* an append found no next segment, and none has been made since */
+    struct wm_err refusal;       /* what it was told */
     bool touched;                /* an append was tried: all followers are registered, segments may be retired */
     struct wm_cursor cursors[JOURNAL_MAX_FOLLOWERS];
     size_t n_cursors;

@@ -28,6 +28,7 @@ struct recorder {
     struct wm_stop stop;
     atomic_bool failure_logged;
     atomic_bool refusing; /* the journal took no entry the last time, and the log says so */
+    bool counts_differ;   /* and the log says so */
     /* the follower's, handed over by open and back to close */
     struct wm_journal_reader *reader;
     uint64_t cursor;
@@ -50,6 +51,19 @@ static void note_failure(struct recorder *r, const struct wm_err *why)
 
 /* ---- the follower ---- */
 
+/* Every entry is counted once, or the log says otherwise. */
+static void check_counts(struct recorder *r)
+{
+    struct wm_state_counts c;
+    wm_state_counts(r->face.state, &c);
+    if (wm_state_counts_add_up(&c) || r->counts_differ)
+        return;
+    r->counts_differ = true;
+    wm_log(WM_EV_COUNTS_DIFFER, "seq=%llu reads=%llu changes=%llu refused=%llu service=%llu earlier=%llu",
+           (unsigned long long)c.seq, (unsigned long long)c.reads, (unsigned long long)c.changes,
+           (unsigned long long)c.refused, (unsigned long long)c.service, (unsigned long long)c.earlier);
+}
+
 /* @return WM_E_END when there was nothing to do */
 static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm_err *err)
 {
@@ -63,6 +77,7 @@ static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm
     if (status == WM_OK) {
         enum wm_status moved = wm_journal_set_cursor(r->face.journal, "state", r->cursor);
         WM_ASSERT(moved == WM_OK); /* registered, and read from this very journal */
+        check_counts(r);
     } else if (status != WM_E_END) {
         wm_journal_reader_close(r->reader); /* reads on from the copy's cursor */
         r->reader = NULL;
@@ -174,6 +189,8 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
         status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
     uint64_t loaded = r->cursor;
+    if (status == WM_OK)
+        check_counts(r);
     while (status == WM_OK)
         status = follow_once(r, true, err);
     if (status == WM_E_END)

@@ -28,6 +28,8 @@
 struct wm_journal;
 struct wm_journal_reader;
 
+#define WM_JOURNAL_ID_BYTES 16
+
 /** Flags of an entry, for followers to choose by. */
 enum wm_entry_flag {
     WM_ENTRY_READ_ONLY = 1 << 0, /* the operation cannot change state */
@@ -125,6 +127,8 @@ uint64_t wm_journal_appended(struct wm_journal *j);
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
 
+/** The journal's identity: made with it, in each of its segments. @thread any */
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);
 /** Highest durable sequence number, 0 when empty. @thread any */
 uint64_t wm_journal_durable(struct wm_journal *j);
 /**
@@ -147,11 +151,21 @@ enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower,
 struct wm_journal_stats {
     uint64_t appended;       /* entries since open */
     uint64_t commits;        /* fdatasync calls since open */
+    uint64_t last_seq;       /* of the newest entry, durable or not */
     uint64_t durable_seq;
     uint64_t first_seq;      /* oldest entry kept */
-    uint64_t bytes;          /* of all segments on disk, with the one prepared ahead */
+    uint64_t segments;       /* with the one prepared ahead */
+    uint64_t bytes;          /* of these on disk */
+    uint64_t max_bytes;      /* 0: no limit */
 };
 void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out);
+/**
+ * True from the moment when an append was refused for want of a segment until there is one, also when nobody appends
+ * meanwhile.
+ * @param out_why  as the append was told; set only on true, NULL allowed
+ * @thread any   @locks takes journal.mu
+ */
+bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.

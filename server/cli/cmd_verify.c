@@ -1,5 +1,4 @@
 /* waymark verify: arguments and environment into a store and a keyring, findings onto stdout. */
-#include <ctype.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "server/cli/cmd.h"
+#include "server/cli/text.h"
 #include "waymark/bounds.h"
 #include "waymark/buf.h"
 #include "waymark/clock.h"
@@ -61,25 +61,12 @@ static const char *first_of(const char *a, const char *b, const char *c)
     return a ? a : b ? b : c;
 }
 
-/*
- * Keys come from whoever wrote the bucket: nothing in them may look like a line of ours or move the cursor. Terminals
- * obey U+0080 to U+009F as well (ECMA-48 section 5.3), which are C2 80 to C2 9F in UTF-8.
- */
-static void print_text(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i], next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
-        bool wide = c == 0xc2 && next >= 0x80 && next <= 0x9f;
-        (void)putchar(wide || iscntrl(c) ? '?' : c);
-        i += wide;
-    }
-}
-
+/* Keys come from whoever wrote the bucket. */
 static void print_line(struct wm_view key, const char *between, const char *what)
 {
-    print_text(key.ptr, key.len);
+    cli_print_text(key);
     (void)fputs(between, stdout);
-    print_text(what, strlen(what));
+    cli_print_text(wm_view_of(what));
     (void)putchar('\n');
 }
 
