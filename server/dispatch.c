@@ -295,6 +295,8 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     }
     p.call.operation = r->route.operation;
 
+    if (d->record)
+        wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     wm_state_lock(state);
     if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
         dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));

@@ -133,6 +133,11 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
     return wm_store_s3_new(&s3, out, err);
 }
 
+static enum wm_status trail_event(void *recorder, const char *event_name, struct wm_view details, struct wm_err *err)
+{
+    return wm_recorder_event(recorder, event_name, details, err);
+}
+
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
                                  struct wm_err *err)
 {
@@ -156,6 +161,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
+        .late_after_ms = t->late_after_ms,
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
@@ -163,6 +169,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
+        .recorder = {trail_event, d->recorder},
         .clock = &wm_clock_system,
     };
     return wm_trail_start(&o, out, err);

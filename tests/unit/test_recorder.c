@@ -65,6 +65,7 @@ static enum wm_status submit(struct wm_recorder *r, const char *id, const char *
     static char record[900];
     memset(record, ' ', sizeof record);
     struct wm_entry e = {.record = {record, sizeof record}, .changes = &c, .n_changes = 1};
+    wm_journal_await_room(r->journal);
     wm_state_lock(r->state);
     enum wm_status status = wm_recorder_submit(r, &e, seq, NULL);
     wm_state_unlock(r->state);
