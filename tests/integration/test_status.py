@@ -6,7 +6,6 @@ import resource
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import load
@@ -108,40 +107,19 @@ def test_the_counts_hold_through_kills_under_load(start_server):
     rng = random.Random(seed)
     server = start_server(trails=[{"name": "demo", "batch_age": "50ms", "digest_period": "1s", "batch_records": 50}])
     clients = [load.Client(i, seed) for i in range(4)]
-    over = threading.Event()
-    failures = []
-
-    def work(client):
-        try:
-            boto = made_for = None
-            while not over.is_set():
-                if made_for != server.endpoint:
-                    made_for = server.endpoint
-                    boto = server.client(read_timeout=10)
-                if not client.call(boto):
-                    time.sleep(0.02)
-        except Exception as e:  # shown by the test
-            failures.append(e)
-
-    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
-    for t in threads:
-        t.start()
-    for i in range(scaled(5, 3)):
-        time.sleep(rng.uniform(0.2, scaled(1.0, 3.0)))
-        for _ in range(3):
+    with load.pressure(clients, server):
+        for i in range(scaled(5, 3)):
+            time.sleep(rng.uniform(0.2, scaled(1.0, 3.0)))
+            for _ in range(3):
+                _, status = look(server)
+                assert_complete(status)  # at any moment, and not only when all is quiet
+            if i % 2:
+                server.stop()
+            else:
+                server.kill()
+            server.start()
             _, status = look(server)
-            assert_complete(status)  # at any moment, and not only when all is quiet
-        if i % 2:
-            server.stop()
-        else:
-            server.kill()
-        server.start()
-        _, status = look(server)
-        assert_complete(status)
-    over.set()
-    for t in threads:
-        t.join()
-    assert not failures, failures
+            assert_complete(status)
     told = sum(len(c.ids) for c in clients)
     sent = told + sum(c.cut_off for c in clients)
     status = wait_status(server, lambda s: all(t["pending"] == 0 for t in s["trails"])
@@ -242,10 +220,10 @@ def end_at_once(server):
     """Another SIGTERM, which no deadline holds up."""
     began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    code = server.process.wait(PATIENCE)
+    # By the signal, or as shells show that where it does not work (the first process of a container, under TSan).
+    assert server.process.wait(PATIENCE) in (-signal.SIGTERM, 128 + signal.SIGTERM)
     assert time.monotonic() - began < scaled(5, 20)
     server._ended()
-    return code
 
 
 def test_a_second_signal_stops_now_and_loses_nothing(start_server, minio):
@@ -258,7 +236,7 @@ def test_a_second_signal_stops_now_and_loses_nothing(start_server, minio):
         wait_for(lambda: " stopping " in server.log(), "the stop to begin")
         time.sleep(1)
         assert server.is_running(), "it waits for the bucket"
-        assert end_at_once(server) == -signal.SIGTERM
+        end_at_once(server)
     assert "ended at once" in server.log() and "exit=" not in server.log()
 
     server.settings["trails"] = [{"name": "demo", "store": "s3", "endpoint": minio.endpoint, "bucket": minio.make_bucket(),
@@ -294,7 +272,7 @@ def test_a_start_can_be_watched_and_ended(start_server):
     assert wait_for(answers, "the listener") == (200, "ok")
     assert health(server, "/readyz") == (503, "starting")
     assert server.send("GET", "/channels").status == 503
-    assert end_at_once(server) == -signal.SIGTERM
+    end_at_once(server)
     os.replace(path + ".kept", path)
     server.start()
     assert [c["Id"] for c in server.client().list_channels()["Channels"]] == ["kept"]
