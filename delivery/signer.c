@@ -327,6 +327,17 @@ size_t wm_keyring_count(const struct wm_keyring *k)
     return k->keys.n;
 }
 
+bool wm_keyring_validity(const struct wm_keyring *k, struct wm_view fingerprint, struct wm_wall_ns *out_from,
+                         struct wm_wall_ns *out_until)
+{
+    const struct signer_key *key = signer_keys_find(&k->keys, fingerprint);
+    if (!key)
+        return false;
+    *out_from = key->valid_from;
+    *out_until = key->valid_until;
+    return true;
+}
+
 enum wm_status wm_keyring_verify(const struct wm_keyring *k, struct wm_view fingerprint, struct wm_view text,
                                  struct wm_view signature_hex, struct wm_err *err)
 {

@@ -60,7 +60,7 @@ class Key:
     def listed(self):
         import base64
         return {"Value": base64.b64encode(self.der).decode(), "ValidityStartTime": 1772300000.0,
-                "ValidityEndTime": 1774900000.0, "Fingerprint": self.fingerprint}
+                "ValidityEndTime": 7300000000.0, "Fingerprint": self.fingerprint}
 
 
 class Bucket:
