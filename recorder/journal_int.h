@@ -251,9 +251,15 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 #define JOURNAL_MAX_PARTS 64u
 #define JOURNAL_MAX_FOLLOWERS 128u
 #define JOURNAL_MAX_FOLLOWER_NAME 192u
-/* How long an append waits for a segment that is being prepared before it refuses: 100 times 100 ms. */
+/* How long a call waits for a segment that is being prepared, before it takes what the append says: 100 times 100 ms. */
 #define JOURNAL_PREPARE_WAITS 100
 #define JOURNAL_PREPARE_WAIT_MS 100
+/* The room in the tail below which calls wait for the next segment: what may be appended before a commit, so that none that
+ * came while there was more meets the end; a quarter of a segment at most. */
+#define JOURNAL_AWAIT_BYTES JOURNAL_MAX_PENDING_BYTES
+/* The tail's end that only the service's own entries may use while there is no next segment: 60 of them, of 1 KiB, are one
+ * for each trail. An eighth of a segment at most. */
+#define JOURNAL_KEPT_BYTES (64u * 1024u)
 /* A preparation that failed is tried again after this long, and when a cursor moves. */
 #define JOURNAL_PREPARE_RETRY_MS 1000
 
@@ -301,6 +307,7 @@ struct wm_journal {
     _Atomic uint64_t durable;
     atomic_bool failed;
     atomic_bool stopping;
+    atomic_bool cramped; /* little room in the tail, and the next segment is being made */
 
     struct wm_mutex mu;
     /* ---- under mu ---- */
@@ -319,6 +326,8 @@ struct wm_journal {
     struct wm_err failure;       /* set once, with failed */
     enum prepare_state prepare_state;
     struct wm_err prepare_err;
+    bool refusing;               /* an append found no next segment, and none has been made since */
+    struct wm_err refusal;       /* what it was told */
     bool touched;                /* an append was tried: all followers are registered, segments may be retired */
     struct wm_cursor cursors[JOURNAL_MAX_FOLLOWERS];
     size_t n_cursors;
@@ -335,6 +344,8 @@ struct wm_journal {
 
 /** Final: nothing is accepted any more. The first failure is the one that is told. */
 void wm_journal_fail_locked(struct wm_journal *j, const struct wm_err *err) WM_REQUIRES(j->mu);
+/** Say anew whether calls should wait, after tail, next or prepare_state has changed. */
+void wm_journal_note_room_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
 /** Is the oldest segment passed by all cursors and readers? */
 bool wm_journal_retirable_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
 /** The segment that holds an entry which is or will be durable; NULL when retired. */

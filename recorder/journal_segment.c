@@ -239,10 +239,12 @@ static void prepare_next_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES
     if (status == WM_OK) {
         j->next = seg;
         j->prepare_state = PREPARE_DONE;
+        j->refusing = false;
     } else {
         j->prepare_state = PREPARE_REFUSED;
         j->prepare_err = err;
     }
+    wm_journal_note_room_locked(j);
     wm_cond_broadcast(&j->prepare_done);
 }
 

@@ -240,9 +240,26 @@ static enum wm_status dispatch_apply(struct dispatch *p)
     return status;
 }
 
+static struct wm_protocol_request protocol_request(const struct wm_request *r)
+{
+    return (struct wm_protocol_request){
+        .method = r->method,
+        .path = r->path,
+        .query = r->query,
+        .content_type = wm_request_header(r, "content-type"),
+        .target = wm_request_header(r, "x-amz-target"),
+        .body = wm_buf_view(&r->body),
+    };
+}
+
 void wm_dispatch_unavailable(const struct wm_dispatcher *d, struct wm_request *r)
 {
     struct dispatch p = {.d = d, .r = r};
+    if (!r->route.protocol) {
+        const struct wm_protocol_request asked = protocol_request(r);
+        wm_uuid(r->request_id);
+        wm_protocol_route(&r->arena, d->services, d->n_services, &asked, WM_EMPTY, &r->route);
+    }
     dispatch_refuse(&p, WM_REFUSE_UNAVAILABLE, WM_LIT("The call cannot be recorded at present, so it is not carried out"));
     dispatch_write_reply(&p);
     r->seq = 0;
@@ -254,15 +271,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     struct dispatch p = {
         .d = d,
         .r = r,
-        .request =
-            {
-                .method = r->method,
-                .path = r->path,
-                .query = r->query,
-                .content_type = wm_request_header(r, "content-type"),
-                .target = wm_request_header(r, "x-amz-target"),
-                .body = wm_buf_view(&r->body),
-            },
+        .request = protocol_request(r),
         .call =
             {
                 .env = d->env,
@@ -286,6 +295,8 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     }
     p.call.operation = r->route.operation;
 
+    if (d->record)
+        wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     wm_state_lock(state);
     if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
         dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
@@ -295,6 +306,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         status = d->record ? dispatch_record(&p, &r->arena) : dispatch_apply(&p);
     if (status == WM_E_NOMEM)
         status = dispatch_exhausted(&p);
+    *d->recorded += r->seq > 0;
     wm_state_unlock(state);
     if (status != WM_OK)
         wm_dispatch_unavailable(d, r);

@@ -2,8 +2,6 @@
 #ifndef WAYMARK_CLI_VERIFY_CLI_H
 #define WAYMARK_CLI_VERIFY_CLI_H
 
-#include <stdio.h>
-
 #include "waymark/signer.h"
 #include "waymark/store.h"
 #include "waymark/verify.h"
@@ -39,8 +37,7 @@ void verify_target_close(struct verify_target *t);
 
 struct verify_report {
     const struct verify_arguments *a;
-    FILE *out, *err;
-    bool terminal;          /* err is one: the progress is one line that is written over */
+    bool terminal;          /* stderr is one: the progress is one line that is written over */
     bool shown;             /* such a line stands there */
     struct wm_mono_ns began, told;
 };

@@ -1,8 +1,8 @@
 /* How `waymark verify` tells: lines or JSON on the standard output, the progress on the other. */
-#include <ctype.h>
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "server/cli/text.h"
 #include "server/cli/verify_cli.h"
 #include "waymark/buf.h"
 #include "waymark/json.h"
@@ -17,32 +17,18 @@
 
 void verify_report_init(struct verify_report *r, const struct verify_arguments *a)
 {
-    *r = (struct verify_report){.a = a, .out = stdout, .err = stderr, .terminal = isatty(STDERR_FILENO) == 1};
+    *r = (struct verify_report){.a = a, .terminal = isatty(STDERR_FILENO) == 1};
     r->began = r->told = wm_clock_mono(&wm_clock_system);
 }
 
 /* ---- lines ---- */
 
-/*
- * Keys come from whoever wrote the bucket: nothing in them may look like a line of ours or move the cursor. Terminals
- * obey U+0080 to U+009F as well (ECMA-48 section 5.3), which are C2 80 to C2 9F in UTF-8.
- */
-static void report_text(FILE *out, const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i], next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
-        bool wide = c == 0xc2 && next >= 0x80 && next <= 0x9f;
-        (void)putc(wide || iscntrl(c) ? '?' : c, out); /* a failure shows at the last flush */
-        i += wide;
-    }
-}
-
 static void report_json(struct verify_report *r, struct wm_buf *line)
 {
     if (wm_buf_status(line) == WM_OK)
-        (void)fprintf(r->out, "%.*s\n", WM_ARG(wm_buf_view(line)));
+        (void)fprintf(stdout, "%.*s\n", WM_ARG(wm_buf_view(line)));
     else
-        (void)fputs("{\"type\":\"finding\",\"kind\":\"no-memory\",\"key\":\"\",\"text\":\"no memory for this line\"}\n", r->out);
+        (void)fputs("{\"type\":\"finding\",\"kind\":\"no-memory\",\"key\":\"\",\"text\":\"no memory for this line\"}\n", stdout);
     wm_buf_done(line);
 }
 
@@ -61,7 +47,7 @@ static void report_number(struct wm_buf *b, const char *name, uint64_t n)
 static void report_wipe(struct verify_report *r)
 {
     if (r->shown)
-        (void)fputs("\r\033[K", r->err);
+        (void)fputs("\r\033[K", stderr);
     r->shown = false;
 }
 
@@ -82,11 +68,11 @@ void verify_report_line(void *report, const struct wm_verify_line *line)
         return;
     }
     if (line->note)
-        (void)fputs("note: ", r->out);
-    report_text(r->out, line->key.ptr, line->key.len);
-    (void)fputs(": ", r->out);
-    report_text(r->out, line->text, strlen(line->text));
-    (void)putc('\n', r->out);
+        (void)fputs("note: ", stdout);
+    cli_print_text(line->key); /* keys come from whoever wrote the bucket */
+    (void)fputs(": ", stdout);
+    cli_print_text(wm_view_of(line->text));
+    (void)putc('\n', stdout);
 }
 
 /* ---- progress ---- */
@@ -118,13 +104,13 @@ void verify_report_progress(void *report, const struct wm_verify_progress *p)
         bar[i] = i < (int)(part * REPORT_BAR) ? '#' : '.';
     bar[REPORT_BAR] = '\0';
     if (r->terminal)
-        (void)fprintf(r->err, "\r\033[K[%s] ", bar);
+        (void)fprintf(stderr, "\r\033[K[%s] ", bar);
     else
-        (void)fputs("waymark verify: ", r->err);
-    (void)fprintf(r->err, "%3.0f %%, %" PRIu64 " of %" PRIu64 " objects, %.0f MB/s of records, ETA %s%s", part * 100,
+        (void)fputs("waymark verify: ", stderr);
+    (void)fprintf(stderr, "%3.0f %%, %" PRIu64 " of %" PRIu64 " objects, %.0f MB/s of records, ETA %s%s", part * 100,
                   p->objects_done, p->objects, (double)p->content_bytes / 1e6 / (seconds > 0 ? seconds : 1), eta,
                   r->terminal ? "" : "\n");
-    (void)fflush(r->err); /* only told */
+    (void)fflush(stderr); /* only told */
     r->shown = r->terminal;
 }
 
@@ -155,18 +141,18 @@ static void report_summary_json(struct verify_report *r, const struct wm_verify_
 
 static void report_summary(struct verify_report *r, const struct wm_verify_result *v)
 {
-    (void)fputs("checked ", r->out);
-    report_text(r->out, r->a->target, strlen(r->a->target));
-    (void)fprintf(r->out, ": chains %" PRIu64 "; digests %" PRIu64 ", valid %" PRIu64 "; files %" PRIu64 ", valid %" PRIu64
+    (void)fputs("checked ", stdout);
+    cli_print_text(wm_view_of(r->a->target));
+    (void)fprintf(stdout, ": chains %" PRIu64 "; digests %" PRIu64 ", valid %" PRIu64 "; files %" PRIu64 ", valid %" PRIu64
                   "; files not yet in a digest %" PRIu64 "\n",
                   v->chains, v->digests, v->digests_valid, v->files, v->files_valid, v->files_pending);
-    (void)fprintf(r->out, "records in valid files: %" PRIu64 "\n", v->records);
+    (void)fprintf(stdout, "records in valid files: %" PRIu64 "\n", v->records);
     if (v->files_resumed)
-        (void)fprintf(r->out, "files verified earlier: %" PRIu64 "\n", v->files_resumed);
+        (void)fprintf(stdout, "files verified earlier: %" PRIu64 "\n", v->files_resumed);
     if (v->findings)
-        (void)fprintf(r->out, "result: NOT GOOD, findings %" PRIu64 "\n", v->findings);
+        (void)fprintf(stdout, "result: NOT GOOD, findings %" PRIu64 "\n", v->findings);
     else
-        (void)fputs("result: good\n", r->out);
+        (void)fputs("result: good\n", stdout);
 }
 
 void verify_report_end(struct verify_report *r, const struct wm_verify_result *result, const struct wm_err *err)
@@ -177,5 +163,5 @@ void verify_report_end(struct verify_report *r, const struct wm_verify_result *r
     else if (!err)
         report_summary(r, result);
     if (err)
-        (void)fprintf(r->err, "waymark verify: could not check %s: %s\n", r->a->target, err->message);
+        (void)fprintf(stderr, "waymark verify: could not check %s: %s\n", r->a->target, err->message);
 }

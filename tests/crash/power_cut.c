@@ -234,6 +234,7 @@ static enum wm_status append_batch(struct wm_journal *j)
     enum wm_status status = WM_OK;
     for (uint64_t i = 0; i < n && status == WM_OK && w.appended + 1 < MAX_ENTRIES; i++) {
         make_payload(&p, w.appended + 1, w.life);
+        wm_journal_await_room(j);
         status = wm_journal_append(j, &p.e, &seq, NULL);
         settle(j);
         if (status != WM_OK)
