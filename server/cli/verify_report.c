@@ -1,5 +1,6 @@
 /* How `waymark verify` tells: lines or JSON on the standard output, the progress on the other. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "server/cli/text.h"
@@ -23,10 +24,10 @@ void verify_report_init(struct verify_report *r, const struct verify_arguments *
 
 /* ---- lines ---- */
 
-static void report_json(struct verify_report *r, struct wm_buf *line)
+static void report_json(struct wm_buf *line)
 {
     if (wm_buf_status(line) == WM_OK)
-        (void)fprintf(stdout, "%.*s\n", WM_ARG(wm_buf_view(line)));
+        (void)printf("%.*s\n", WM_ARG(wm_buf_view(line)));
     else
         (void)fputs("{\"type\":\"finding\",\"kind\":\"no-memory\",\"key\":\"\",\"text\":\"no memory for this line\"}\n", stdout);
     wm_buf_done(line);
@@ -64,7 +65,7 @@ void verify_report_line(void *report, const struct wm_verify_line *line)
         report_member(&b, "key", line->key);
         report_member(&b, "text", wm_view_of(line->text));
         wm_buf_add_char(&b, '}');
-        report_json(r, &b);
+        report_json(&b);
         return;
     }
     if (line->note)
@@ -72,7 +73,7 @@ void verify_report_line(void *report, const struct wm_verify_line *line)
     cli_print_text(line->key); /* keys come from whoever wrote the bucket */
     (void)fputs(": ", stdout);
     cli_print_text(wm_view_of(line->text));
-    (void)putc('\n', stdout);
+    (void)putchar('\n');
 }
 
 /* ---- progress ---- */
@@ -136,21 +137,21 @@ static void report_summary_json(struct verify_report *r, const struct wm_verify_
     if (err)
         report_member(&b, "error", wm_view_of(err->message));
     wm_buf_add_char(&b, '}');
-    report_json(r, &b);
+    report_json(&b);
 }
 
 static void report_summary(struct verify_report *r, const struct wm_verify_result *v)
 {
     (void)fputs("checked ", stdout);
     cli_print_text(wm_view_of(r->a->target));
-    (void)fprintf(stdout, ": chains %" PRIu64 "; digests %" PRIu64 ", valid %" PRIu64 "; files %" PRIu64 ", valid %" PRIu64
+    (void)printf(": chains %" PRIu64 "; digests %" PRIu64 ", valid %" PRIu64 "; files %" PRIu64 ", valid %" PRIu64
                   "; files not yet in a digest %" PRIu64 "\n",
                   v->chains, v->digests, v->digests_valid, v->files, v->files_valid, v->files_pending);
-    (void)fprintf(stdout, "records in valid files: %" PRIu64 "\n", v->records);
+    (void)printf("records in valid files: %" PRIu64 "\n", v->records);
     if (v->files_resumed)
-        (void)fprintf(stdout, "files verified earlier: %" PRIu64 "\n", v->files_resumed);
+        (void)printf("files verified earlier: %" PRIu64 "\n", v->files_resumed);
     if (v->findings)
-        (void)fprintf(stdout, "result: NOT GOOD, findings %" PRIu64 "\n", v->findings);
+        (void)printf("result: NOT GOOD, findings %" PRIu64 "\n", v->findings);
     else
         (void)fputs("result: good\n", stdout);
 }
