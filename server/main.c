@@ -25,6 +25,7 @@
 #include "waymark/hash.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
+#include "waymark/secret.h"
 #include "waymark/server.h"
 #include "waymark/service.h"
 #include "waymark/signer.h"
@@ -90,6 +91,48 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     wm_buf_wipe(&text);
     wm_buf_done(&text);
     return status;
+}
+
+/* ---- keys ---- */
+
+/* The secret of a file; where none is set, the systemd credential of that name (systemd.exec(5), "Credentials"). */
+static enum wm_status secret_open(const char *file, const char *credential, struct wm_secret *out, struct wm_err *err)
+{
+    if (file[0])
+        return wm_secret_load(&wm_io_posix, file, out, err);
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    char path[WM_MAX_PATH_BYTES];
+    int n = folder ? snprintf(path, sizeof path, "%s/%s", folder, credential) : 0;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
+    enum wm_status status = n ? wm_secret_load(&wm_io_posix, path, out, err) : WM_E_NOT_FOUND;
+    return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
+}
+
+static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
+{
+    const struct wm_config *c = d->config;
+    char path[WM_MAX_PATH_BYTES], fingerprint[WM_FINGERPRINT_BYTES];
+    if (!data_path(c, "keys", path))
+        return path_too_long(c, err);
+    struct wm_signer_options o = {
+        .io = &wm_io_posix,
+        .clock = &wm_clock_system,
+        .dir = path,
+        .board = d->recorder->board,
+        .token_uri = c->keys.token,
+        .token_module = c->keys.token_module,
+    };
+    enum wm_status status = secret_open(c->keys.passphrase_file, "waymark.passphrase", &o.passphrases, err);
+    if (status == WM_OK)
+        status = secret_open(c->keys.token_pin_file, "waymark.token-pin", &o.token_pin, err);
+    if (status != WM_OK) {
+        wm_secret_done(&o.passphrases);
+        return status;
+    }
+    status = wm_signer_open(&o, &d->signer, err);
+    /* A key now rather than for the first digest: whoever asks for the public keys finds them from the start. */
+    return status == WM_OK ? wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err) : status;
 }
 
 /* ---- trails ---- */
@@ -266,14 +309,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (made)
         wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
 
-    if (!data_path(c, "keys", path))
-        return path_too_long(c, err);
-    status = wm_signer_open(&wm_io_posix, &wm_clock_system, path, d->recorder->board, &d->signer, err);
-    if (status != WM_OK)
-        return status;
-    /* Made now rather than for the first digest: whoever asks for the public keys finds them from the start. */
-    char fingerprint[WM_FINGERPRINT_BYTES];
-    status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
+    status = signer_open(d, err);
     if (status != WM_OK)
         return status;
     if (!data_path(c, "keys/master.key", path))

@@ -66,6 +66,12 @@ struct wm_config {
         int64_t segment_bytes;
         int64_t max_bytes;
     } journal;
+    struct {
+        const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */
+        const char *token;           /* pkcs11: URI; "": the keys are in files */
+        const char *token_module;    /* path of its PKCS#11 module */
+        const char *token_pin_file;  /* "": the systemd credential, if there is one */
+    } keys;
     struct wm_config_trail *trails;
     size_t n_trails;
 };

@@ -209,7 +209,9 @@ static int setup(void **state)
     r->clock = (struct wm_clock){test_wall, test_mono, &r->time};
     r->board = wm_board_new();
     rig_open_journal(r);
-    if (wm_signer_open(&wm_io_posix, &r->clock, scratch_path(&r->scratch, "keys"), r->board, &r->signer, NULL) != WM_OK)
+    const struct wm_signer_options keys = {.io = &wm_io_posix, .clock = &r->clock, .board = r->board,
+                                           .dir = scratch_path(&r->scratch, "keys")};
+    if (wm_signer_open(&keys, &r->signer, NULL) != WM_OK)
         return -1;
     r->o = (struct wm_trail_options){
         .name = WM_LIT("studio"),

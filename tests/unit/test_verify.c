@@ -37,7 +37,8 @@ static int suite_setup(void **state)
     (void)state;
     scratch_make(&suite.scratch);
     const char *dir = scratch_path(&suite.scratch, "keys");
-    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, dir, NULL, &suite.signer, NULL), WM_OK);
+    const struct wm_signer_options keys = {.io = &wm_io_posix, .clock = &wm_clock_system, .dir = dir};
+    assert_int_equal(wm_signer_open(&keys, &suite.signer, NULL), WM_OK);
     struct wm_wall_ns when;
     assert_int_equal(wm_time_parse(WM_LIT("2026-03-01T10:00:00Z"), &when), WM_OK);
     assert_int_equal(wm_signer_key_for(suite.signer, when, suite.fingerprint, NULL), WM_OK);
