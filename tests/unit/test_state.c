@@ -197,7 +197,7 @@ static struct wm_journal *open_journal(void)
         .dir = log_dir,
         .io = &wm_io_posix,
         .clock = &wm_clock_system,
-        .segment_bytes = 256u * 1024u,
+        .segment_bytes = 2u << 20, /* room for several large documents behind each other */
     };
     assert_int_equal(wm_journal_open(&o, &j, NULL, NULL), WM_OK);
     return j;
