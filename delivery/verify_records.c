@@ -159,8 +159,15 @@ static void numbers_add(struct verify_numbers *n, uint64_t number)
         n->highest = number;
 }
 
-/* An AwsServiceEvent that says which records were left out. */
-static void numbers_add_missed(struct verify_numbers *n, struct wm_view record)
+/* arn:aws:cloudtrail:REGION:ACCOUNT:trail/NAME */
+static bool arn_names(struct wm_view arn, struct wm_view trail)
+{
+    size_t at = arn.len > trail.len ? arn.len - trail.len : 0;
+    return at > 0 && wm_view_eq(wm_view_sub(arn, at, arn.len), trail) && wm_view_ends(wm_view_sub(arn, 0, at), ":trail/");
+}
+
+/* An AwsServiceEvent that says which records the trail left out. */
+static void numbers_add_missed(struct verify_numbers *n, struct wm_view record, struct wm_view trail)
 {
     struct wm_arena a;
     struct wm_json *r = NULL;
@@ -173,7 +180,7 @@ static void numbers_add_missed(struct verify_numbers *n, struct wm_view record)
         wm_view_eq_str(wm_json_get_text(r, "eventName"), MISSED)) {
         const struct wm_json *details = wm_json_get(r, "serviceEventDetails");
         const struct wm_json *from = wm_json_get(details, "firstSequence"), *to = wm_json_get(details, "lastSequence");
-        if (from && to && wm_json_to_i64(from, 1, (int64_t)VERIFY_MAX_SEQUENCE, &first) == WM_OK &&
+        if (arn_names(wm_json_get_text(details, "trailARN"), trail) && from && to && wm_json_to_i64(from, 1, (int64_t)VERIFY_MAX_SEQUENCE, &first) == WM_OK &&
             wm_json_to_i64(to, first, (int64_t)VERIFY_MAX_SEQUENCE, &last) == WM_OK)
             numbers_add_range(n->missed, &n->n_missed, (uint64_t)first, (uint64_t)last);
     }
@@ -185,14 +192,14 @@ static void record_ends(struct verify_scan *s, size_t end)
     s->n.records++;
     numbers_add(&s->n, record_number(s->text.ptr, s->record, end));
     if (s->candidate > s->record && s->candidate < end)
-        numbers_add_missed(&s->n, wm_view_sub(s->text, s->record, end + 1));
+        numbers_add_missed(&s->n, wm_view_sub(s->text, s->record, end + 1), s->trail);
 }
 
 /* ---- the text ---- */
 
-void verify_scan_init(struct verify_scan *s, struct wm_view text)
+void verify_scan_init(struct verify_scan *s, struct wm_view text, struct wm_view trail)
 {
-    *s = (struct verify_scan){.text = text};
+    *s = (struct verify_scan){.text = text, .trail = trail};
 }
 
 static void scan_names(struct verify_scan *s, uint64_t names)
@@ -241,12 +248,4 @@ void verify_scan_to(struct verify_scan *s, size_t len)
         memcpy(rest, s->text.ptr + s->at, len - s->at);
         scan_block(s, rest);
     }
-}
-
-void verify_scan_text(struct wm_view text, struct verify_numbers *out)
-{
-    struct verify_scan s;
-    verify_scan_init(&s, text);
-    verify_scan_to(&s, text.len);
-    *out = s.n;
 }

@@ -62,7 +62,7 @@ def verify(tool, folder, public, checkpoint=None):
 
 def both(t, checkpoint):
     """What both verifiers say; each has its own copy of the checkpoint, and must leave it as it was."""
-    tools=[VERIFY_SCRIPT]
+    tools = [TOOL, VERIFY_SCRIPT]
     copies = [shutil.copy(checkpoint, os.path.join(t.folder, f"checkpoint{n}")) for n in range(2)] if checkpoint else [None] * 2
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda tool, copy: verify(tool, t.bucket.folder, t.public, copy), tools, copies))
