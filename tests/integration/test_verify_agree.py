@@ -883,9 +883,9 @@ def numbers_that_are_lacking(t):
     t.seal()
     t.number += 1
     t.seal()
-    t.set_records(1, 1, lambda records: records.insert(0, dict(records[0], waymarkSequence=2 ** 60)))
+    t.set_records(1, 1, lambda records: records.append(dict(records[0], waymarkSequence=2 ** 50)))
     t.reseal(1)
-    t.number = 2 ** 60 + 3
+    t.number = 2 ** 50 + 3
     t.seal()
     return [t.files[1][0], t.files[1][1], t.files[2][0]]
 
@@ -908,7 +908,7 @@ def numbers_behind_a_lost_digest(t):
         t.seal()
     t.bucket.remove(t.digests[1], *t.files[1])
     t.reseal(3, lambda d: d["logFiles"].reverse())
-    return [t.digests[1], t.files[3][0]]
+    return [t.digests[1], t.files[3][0], t.files[3][1]]
 
 
 @case(rc=0, digests=0)
@@ -947,11 +947,25 @@ def numbers_that_were_left_out(t):
     t.number += 20
     t.seal()
     missed = [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
-               "serviceEventDetails": {"firstSequence": a, "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
+               "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": a,
+                                       "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
     t.set_records(1, 1, lambda records: [record.update(new, waymarkSequence=record.pop("waymarkSequence"))
                                          for record, new in zip(records, missed)])
     t.reseal(1)
     return []
+
+
+@case(digests=0)
+def numbers_that_another_trail_left_out(t):
+    t.number = 1
+    t.seal()
+    t.number += 20
+    t.seal()
+    t.set_records(1, 1, lambda records: records[0].update(
+        eventType="AwsServiceEvent", eventName="RecordsMissed", waymarkSequence=records[0].pop("waymarkSequence"),
+        serviceEventDetails={"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/x", "firstSequence": 5, "lastSequence": 24}))
+    t.reseal(1)
+    return [t.files[1][0], t.files[1][1]]
 
 
 @case(digests=0)
@@ -961,7 +975,8 @@ def numbers_that_were_not_all_left_out(t):
     t.number += 20
     t.seal()
     missed = {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
-              "serviceEventDetails": {"firstSequence": 5, "lastSequence": 23}}
+              "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": 5,
+                                      "lastSequence": 23}}
     t.set_records(1, 1, lambda records: records[0].update(missed, waymarkSequence=records[0].pop("waymarkSequence")))
     t.reseal(1)
     return [t.files[1][0]]
@@ -982,8 +997,9 @@ def with_a_second_trail(t):
 def one_trail(t):
     with_a_second_trail(t)
     t.put_file(FIRST_END, "invented")
-    t.bucket.put(t.file_key(t.end, "x").replace("_x", "-x"), b"")
-    return [t.files[3][0]]
+    odd = t.file_key(t.end, "x").replace("_x", "-x")
+    t.bucket.put(odd, b"")
+    return [t.files[3][0], odd]
 
 
 @case(args=["--trail", "second"])
@@ -1002,7 +1018,7 @@ def some_hours(t):
     for n in (1, 3, 4):
         t.bucket.remove(t.files[n][0])
     t.put_file(FIRST_END + 3 * PERIOD - 600, "invented")
-    t.put_file(FIRST_END + 3 * PERIOD - 60, "outside")
+    t.put_file(FIRST_END + 3 * PERIOD + 60, "outside")
     k = t.put_file(FIRST_END + PERIOD + 1800, "inside")["s3Object"]
     return [t.files[3][0], t.file_key(FIRST_END + 3 * PERIOD - 600, "invented"), k]
 
