@@ -287,6 +287,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .ballast_bytes = WM_BALLAST_BYTES,
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
     };

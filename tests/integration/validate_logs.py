@@ -20,6 +20,7 @@ from chain import folder_keys
 
 class Answers(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet, or each answer waits for the client's delayed ACK
 
     def log_message(self, *_):
         pass

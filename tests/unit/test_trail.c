@@ -976,10 +976,10 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     inventory_done(&inventory);
 }
 
-static void note_finding(void *arg, struct wm_view key, const char *what)
+static void note_finding(void *arg, const struct wm_verify_line *line)
 {
     (void)arg;
-    fail_msg("%.*s: %s", WM_ARG(key), what);
+    fail_msg("%.*s: %s", WM_ARG(line->key), line->text);
 }
 
 /* The verifier has the last word. */
@@ -1006,7 +1006,8 @@ static void trail_is_verified_as_good(void **state)
                                        NULL), WM_OK);
     assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
                      WM_OK);
-    struct wm_verify_options o = {.store = store, .prefix = WM_LIT("audit"), .keys = keys, .finding = note_finding};
+    struct wm_verify_options o = {.stores = &store, .n_stores = 1, .prefix = WM_LIT("audit"), .keys = keys,
+                                  .say = note_finding};
     if (wm_verify(&o, &result, &err) != WM_OK)
         fail_msg("%s", err.message);
     assert_int_equal(result.chains, 1);
