@@ -267,6 +267,17 @@ enum wm_status wm_keyring_save(const struct wm_keyring *ring, const struct wm_io
 
 /* ---- verifying ---- */
 
+bool wm_keyring_validity(const struct wm_keyring *ring, struct wm_view fingerprint, struct wm_wall_ns *out_from,
+                         struct wm_wall_ns *out_until)
+{
+    const struct wm_public_key *k = wm_keyring_find(ring, fingerprint);
+    if (!k)
+        return false;
+    *out_from = k->valid_from;
+    *out_until = k->valid_until;
+    return true;
+}
+
 enum wm_status wm_keyring_verify(const struct wm_keyring *ring, struct wm_view fingerprint, struct wm_view text,
                                  struct wm_view signature_hex, struct wm_err *err)
 {

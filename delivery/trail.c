@@ -92,7 +92,8 @@ struct wm_trail {
         int64_t digest_end_s;             /* of the planned digest */
         struct wm_mono_ns sealed_at;      /* last digest, or start */
         struct wm_board_trail board;
-        struct trail_trouble files, digests;
+        bool untold;                      /* missed ranges wait to be recorded */
+        struct trail_trouble files, digests, telling;
         bool fatal;                       /* what failed will not get better */
     } own;
 };
@@ -116,8 +117,12 @@ static enum wm_status trail_post(struct wm_trail *t)
     b->started = wall_or_never(h->started_s);
     b->latest_delivery = wall_or_never(h->latest_delivery_s);
     b->latest_digest = wall_or_never(h->latest_digest_s);
+    b->before_records = h->before_records;
     b->delivered_records = h->delivered_records;
+    b->filtered_records = h->filtered_records;
+    b->missed_records = h->missed_records;
     b->cursor_seq = h->cursor_seq;
+    b->oldest_pending = t->own.batch.records ? t->own.batch.oldest : wall_or_never(0);
     return wm_board_post_trail(t->o.board, b);
 }
 
@@ -150,8 +155,8 @@ static int64_t trail_backoff_ms(const struct wm_trail *t, unsigned failures)
     return asked_ms > ms ? asked_ms : ms;
 }
 
-/* Tell what failed, and for how long to leave it alone. @param shown  the board's text for it, of 64 bytes */
-static int64_t trail_failed(struct wm_trail *t, struct trail_trouble *trouble, char *shown, const struct wm_err *err)
+/* Log what failed, and leave it alone for a while. @return for how long */
+static int64_t trail_stumbled(struct wm_trail *t, struct trail_trouble *trouble, const struct wm_err *err)
 {
     char reason[WM_ERR_CODE_BYTES];
     trail_set_error(reason, sizeof reason, err);
@@ -161,10 +166,17 @@ static int64_t trail_failed(struct wm_trail *t, struct trail_trouble *trouble, c
         wm_log(WM_EV_TRAIL_WAITING, "trail=%s reason=%s text=\"%s\"", t->name, reason, err->message);
     trouble->waiting = true;
     memcpy(trouble->reason, reason, sizeof reason);
-    memcpy(shown, reason, sizeof reason);
-    trail_repost(t);
     int64_t wait_ms = trail_backoff_ms(t, trouble->failures);
     trouble->not_before.ns = wm_clock_mono(t->o.clock).ns + wait_ms * WM_NS_PER_MS;
+    return wait_ms;
+}
+
+/* And show it. @param shown  the board's text for it, of 64 bytes */
+static int64_t trail_failed(struct wm_trail *t, struct trail_trouble *trouble, char *shown, const struct wm_err *err)
+{
+    int64_t wait_ms = trail_stumbled(t, trouble, err);
+    memcpy(shown, trouble->reason, sizeof trouble->reason);
+    trail_repost(t);
     return wait_ms;
 }
 
@@ -180,13 +192,89 @@ static void trail_progressed(struct wm_trail *t, struct trail_trouble *trouble, 
 
 /* ---- reading ---- */
 
-static enum wm_status trail_reader_failed(struct wm_trail *t, enum wm_status status)
+/* It fails only for want of memory for a new name, and ours is registered. */
+static enum wm_status trail_tell_journal(struct wm_trail *t, uint64_t seq, struct wm_err *err)
+{
+    enum wm_status status = wm_journal_set_cursor(t->o.journal, t->follower, seq);
+    return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %s", t->name);
+}
+
+static void trail_reader_close(struct wm_trail *t)
 {
     wm_journal_reader_close(t->own.reader);
     t->own.reader = NULL;
     t->own.has_entry = false;
-    if (status == WM_E_CORRUPT || status == WM_E_NOT_FOUND)
-        t->own.fatal = true; /* entries that are damaged or gone do not come back */
+}
+
+static enum wm_status trail_reader_failed(struct wm_trail *t, enum wm_status status)
+{
+    trail_reader_close(t);
+    if (status == WM_E_CORRUPT)
+        t->own.fatal = true; /* damaged entries do not come back */
+    return status;
+}
+
+/* A step of the ledger: books that would not balance are no failure that passes. */
+static enum wm_status trail_booked(struct wm_trail *t, enum wm_status status)
+{
+    if (status == WM_E_CORRUPT)
+        t->own.fatal = true;
+    return status;
+}
+
+/*
+ * Have the journal keep from now on what this trail still needs, as far as it has it. While it keeps nothing for us it
+ * may retire entries at any moment, so look again whether it still has what it was asked for.
+ * @param out_gone_seq  everything up to here has left it
+ */
+static enum wm_status trail_hold(struct wm_trail *t, uint64_t *out_gone_seq, struct wm_err *err)
+{
+    struct wm_journal_stats stats;
+    uint64_t held_seq;
+    wm_journal_stats(t->o.journal, &stats);
+    do {
+        held_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
+        if (stats.first_seq > held_seq + 1)
+            held_seq = stats.first_seq - 1;
+        enum wm_status status = trail_tell_journal(t, held_seq, err);
+        if (status != WM_OK)
+            return status;
+        wm_journal_stats(t->o.journal, &stats);
+    } while (stats.first_seq > held_seq + 1);
+    *out_gone_seq = stats.first_seq - 1;
+    return WM_OK;
+}
+
+/* Entries up to seq are gone: count them, and owe the record of it. @param instead  as wm_ledger_missed() takes it */
+static enum wm_status trail_miss(struct wm_trail *t, uint64_t seq, const struct wm_ledger_file_plan *instead,
+                                 struct wm_err *err)
+{
+    uint64_t first_seq = wm_ledger_head(t->own.ledger)->cursor_seq + 1;
+    enum wm_status status = trail_booked(t, wm_ledger_missed(t->own.ledger, seq, instead, err));
+    if (status != WM_OK)
+        return status;
+    t->own.untold = true;
+    wm_log(WM_EV_TRAIL_MISSED, "trail=%s first_seq=%llu last_seq=%llu", t->name, (unsigned long long)first_seq,
+           (unsigned long long)seq);
+    return trail_tell_journal(t, seq, err);
+}
+
+/* The next entry has left the journal. What was read before it is delivered first, since its place is before the gap. */
+static enum wm_status trail_read_on(struct wm_trail *t, bool *out_full, struct wm_err *err)
+{
+    uint64_t gone_seq;
+    if (t->own.batch.first_seq) {
+        *out_full = true;
+        return WM_OK;
+    }
+    enum wm_status status = trail_hold(t, &gone_seq, err);
+    if (status != WM_OK || gone_seq <= t->own.read_seq)
+        return status; /* it was not gone for good */
+    status = trail_miss(t, gone_seq, NULL, err);
+    if (status == WM_OK) {
+        t->own.read_seq = gone_seq;
+        trail_repost(t);
+    }
     return status;
 }
 
@@ -198,6 +286,12 @@ static enum wm_status trail_read(struct wm_trail *t, bool *out_full, struct wm_e
         enum wm_status status;
         if (!t->own.reader) {
             status = wm_journal_reader_open(t->o.journal, t->own.read_seq, &t->own.reader, err);
+            if (status == WM_E_NOT_FOUND) {
+                status = trail_read_on(t, out_full, err);
+                if (status != WM_OK)
+                    return status;
+                continue;
+            }
             if (status != WM_OK)
                 return trail_reader_failed(t, status);
         }
@@ -205,6 +299,10 @@ static enum wm_status trail_read(struct wm_trail *t, bool *out_full, struct wm_e
             status = wm_journal_reader_next(t->own.reader, &t->own.entry, err);
             if (status == WM_E_END)
                 return WM_OK;
+            if (status == WM_E_NOT_FOUND) { /* found again when the reader is opened */
+                (void)trail_reader_failed(t, status);
+                continue;
+            }
             if (status != WM_OK)
                 return trail_reader_failed(t, status);
             WM_ASSERT(t->own.entry.seq == t->own.read_seq + 1); /* none left out, none twice */
@@ -224,20 +322,20 @@ static enum wm_status trail_read(struct wm_trail *t, bool *out_full, struct wm_e
     return WM_OK;
 }
 
-/* The content of the planned file again, after a restart: the same entries give the same bytes. */
-static enum wm_status trail_rebuild(struct wm_trail *t, const struct wm_ledger_file_plan *p, struct wm_err *err)
+/*
+ * The content of entries that were planned, after a restart: the same entries give the same bytes.
+ * @return WM_E_NOT_FOUND: first_seq has left the journal
+ */
+static enum wm_status trail_rebuild(struct wm_trail *t, uint64_t first_seq, const struct wm_ledger_file_plan *p,
+                                    struct wm_err *err)
 {
-    /* The limits of the configuration may be others today; the plan's range alone decides. */
-    static const struct wm_batch_limits any = {.bytes = WM_MAX_BATCH_BYTES, .records = UINT64_MAX, .age_ms = 0};
+    const uint64_t last_seq = p->last_seq;
     struct wm_journal_reader *reader = NULL;
     struct wm_entry e;
-    wm_batch_done(&t->own.batch);
-    wm_batch_init(&t->own.batch, &any);
-    wm_journal_reader_close(t->own.reader); /* it stands before the planned range, and is to go on behind it */
-    t->own.reader = NULL;
-    t->own.has_entry = false;
-    enum wm_status status = wm_journal_reader_open(t->o.journal, p->first_seq - 1, &reader, err);
-    while (status == WM_OK && t->own.batch.last_seq < p->last_seq) {
+    wm_batch_repeat(&t->own.batch, p->late_before);
+    trail_reader_close(t); /* it stands before the planned range, and is to go on behind it */
+    enum wm_status status = wm_journal_reader_open(t->o.journal, first_seq - 1, &reader, err);
+    while (status == WM_OK && t->own.batch.last_seq < last_seq) {
         status = wm_journal_reader_next(reader, &e, err);
         if (status == WM_E_END)
             status = wm_fail(err, WM_E_CORRUPT, "entry %llu of a planned file is not in the journal",
@@ -246,15 +344,13 @@ static enum wm_status trail_rebuild(struct wm_trail *t, const struct wm_ledger_f
             status = wm_batch_add(&t->own.batch, &e, trail_now(t), wm_clock_mono(t->o.clock), err);
     }
     wm_journal_reader_close(reader);
-    if (status == WM_OK && t->own.batch.records == 0)
-        status = wm_fail(err, WM_E_CORRUPT, "a planned file has no records in the journal");
-    if (status == WM_OK)
+    if (status == WM_OK && t->own.batch.records)
         status = wm_batch_close(&t->own.batch, err);
-    if (status == WM_E_CORRUPT || status == WM_E_NOT_FOUND)
+    if (status == WM_E_CORRUPT)
         t->own.fatal = true;
     if (status != WM_OK)
         return status;
-    t->own.read_seq = p->last_seq;
+    t->own.read_seq = last_seq;
     return WM_OK;
 }
 
@@ -340,11 +436,34 @@ static enum wm_status trail_put(struct wm_trail *t, const struct trail_object *o
 
 /* ---- trail files ---- */
 
-/* It fails only for want of memory for a new name, and ours is registered. */
-static enum wm_status trail_tell_journal(struct wm_trail *t, uint64_t seq, struct wm_err *err)
+/* What the plan says of its content, and a new key. */
+static enum wm_status trail_fill_plan(struct wm_trail *t, struct wm_ledger_file_plan *p, struct wm_err *err)
 {
-    enum wm_status status = wm_journal_set_cursor(t->o.journal, t->follower, seq);
-    return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %s", t->name);
+    const struct wm_batch *b = &t->own.batch;
+    char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
+    struct wm_buf key;
+    p->first_seq = b->first_seq;
+    p->last_seq = b->last_seq;
+    p->records = b->records;
+    p->filtered = b->filtered;
+    p->late_before = b->late_before;
+    p->level = t->o.codec_level;
+    hash_hex(wm_buf_view(&b->body), p->hash);
+    wm_time_iso(b->newest, p->newest);
+    wm_time_iso(b->oldest, p->oldest);
+    wm_trail_file_unique(p->number, unique);
+    wm_buf_init(&key, WM_MAX_OBJECT_KEY_BYTES);
+    wm_trail_file_key(&t->naming, wm_wall_from_seconds(p->delivered_s), unique, &key);
+    enum wm_status status = wm_buf_status(&key);
+    if (status != WM_OK) {
+        (void)wm_fail(err, status, "the key of a trail file is too long");
+    } else {
+        bool fits = wm_view_copy(wm_buf_view(&key), p->key, sizeof p->key) &&
+                    wm_view_copy(wm_view_of(t->o.codec->name), p->codec, sizeof p->codec);
+        WM_ASSERT(fits);
+    }
+    wm_buf_done(&key);
+    return status;
 }
 
 static enum wm_status trail_plan_file(struct wm_trail *t, struct wm_err *err)
@@ -352,44 +471,29 @@ static enum wm_status trail_plan_file(struct wm_trail *t, struct wm_err *err)
     struct wm_batch *b = &t->own.batch;
     const struct wm_ledger_head *h = wm_ledger_head(t->own.ledger);
     enum wm_status status;
-    if (b->records == 0) { /* entries without a record */
+    if (b->records == 0) { /* nothing for this trail */
         uint64_t last_seq = b->last_seq;
-        status = wm_ledger_skip(t->own.ledger, last_seq, err);
+        status = trail_booked(t, wm_ledger_skip(t->own.ledger, last_seq, b->filtered, err));
         if (status != WM_OK)
             return status;
         wm_batch_clear(b);
+        trail_repost(t);
         return trail_tell_journal(t, last_seq, err);
     }
     if (!t->own.batch_closed && (status = wm_batch_close(b, err)) != WM_OK)
         return status;
     t->own.batch_closed = true;
 
-    struct wm_ledger_file_plan p = {.first_seq = b->first_seq, .last_seq = b->last_seq, .records = b->records,
-                                    .level = t->o.codec_level};
+    struct wm_ledger_file_plan p = {.number = h->planned_files};
     p.delivered_s = wm_wall_seconds(trail_now(t));
     if (p.delivered_s < h->planned_s)
         p.delivered_s = h->planned_s;
     int64_t digested_until_s = t->own.digest_planned ? t->own.digest_end_s : h->digest_start_s;
     if (p.delivered_s <= digested_until_s)
         p.delivered_s = digested_until_s + 1;
-    char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
-    struct wm_buf key;
-    wm_trail_file_unique(h->delivered_files, unique); /* one plan at a time: its number */
-    wm_buf_init(&key, WM_MAX_OBJECT_KEY_BYTES);
-    wm_trail_file_key(&t->naming, wm_wall_from_seconds(p.delivered_s), unique, &key);
-    status = wm_buf_status(&key);
-    if (status != WM_OK) {
-        (void)wm_fail(err, status, "the key of a trail file is too long");
-    } else {
-        bool fits = wm_view_copy(wm_buf_view(&key), p.key, sizeof p.key) &&
-                    wm_view_copy(wm_view_of(t->o.codec->name), p.codec, sizeof p.codec);
-        WM_ASSERT(fits);
-        hash_hex(wm_buf_view(&b->body), p.hash);
-        wm_time_iso(b->newest, p.newest);
-        wm_time_iso(b->oldest, p.oldest);
-        status = wm_ledger_plan_file(t->own.ledger, &p, err);
-    }
-    wm_buf_done(&key);
+    status = trail_fill_plan(t, &p, err);
+    if (status == WM_OK)
+        status = trail_booked(t, wm_ledger_plan_file(t->own.ledger, &p, err));
     if (status == WM_OK)
         t->own.file_planned = t->own.content_ready = true;
     return status;
@@ -399,20 +503,83 @@ static void trail_file_done(struct wm_trail *t)
 {
     t->own.file_planned = t->own.content_ready = t->own.batch_closed = false;
     wm_buf_clear(&t->own.packed);
-    if (t->own.batch.limits.bytes != t->limits.bytes || t->own.batch.limits.records != t->limits.records) {
-        wm_batch_done(&t->own.batch); /* it was rebuilt, without our limits */
+    if (t->own.batch.repeats) { /* without our limits */
+        wm_batch_done(&t->own.batch);
         wm_batch_init(&t->own.batch, &t->limits);
     } else {
         wm_batch_clear(&t->own.batch);
     }
 }
 
+static enum wm_status trail_file_delivered(struct wm_trail *t, const struct wm_ledger_file_plan *p, struct wm_err *err)
+{
+    enum wm_status status = trail_booked(t, wm_ledger_delivered(t->own.ledger, wm_store_bucket(t->o.store),
+                                                                wm_wall_seconds(trail_now(t)), err));
+    if (status != WM_OK)
+        return status;
+    wm_log(WM_EV_TRAIL_DELIVERED, "trail=%s key=%s records=%llu bytes=%zu stored=%zu", t->name, p->key,
+           (unsigned long long)p->records, t->own.batch.body.len, t->own.packed.len);
+    trail_file_done(t);
+    trail_repost(t);
+    return trail_tell_journal(t, p->last_seq, err);
+}
+
+/*
+ * Entries of a planned file have left the journal. It may have reached the bucket before that; otherwise they are
+ * missed, and of those that are left a file is planned in its place.
+ */
+static enum wm_status trail_settle(struct wm_trail *t, const struct wm_ledger_file_plan *p, struct wm_err *err)
+{
+    const struct wm_codec *codec = wm_codec_by_name(wm_view_of(p->codec));
+    struct trail_object o = {wm_view_of(p->key), p->hash, p->codec, p->level, NULL};
+    uint64_t gone_seq;
+    t->own.board.latest_delivery_attempt = trail_now(t);
+    enum wm_status status = codec ? trail_same_content(t, &o, codec, err) : WM_E_NOT_FOUND;
+    if (status == WM_OK) {
+        t->own.read_seq = p->last_seq;
+        return trail_file_delivered(t, p, err);
+    }
+    if (status != WM_E_NOT_FOUND && status != WM_E_EXISTS)
+        return status;
+    status = trail_hold(t, &gone_seq, err);
+    if (status != WM_OK)
+        return status;
+    WM_ASSERT(gone_seq >= p->first_seq); /* what has left the journal does not come back */
+    if (gone_seq < p->last_seq) {
+        status = trail_rebuild(t, gone_seq + 1, p, err);
+        if (status != WM_OK)
+            return status;
+    }
+    if (gone_seq >= p->last_seq || t->own.batch.records == 0) {
+        bool more = gone_seq > p->last_seq && wm_ledger_planned_seq(t->own.ledger) == p->last_seq;
+        uint64_t until_seq = more ? gone_seq : p->last_seq;
+        status = trail_miss(t, until_seq, NULL, err);
+        if (status != WM_OK)
+            return status;
+        t->own.read_seq = until_seq;
+        trail_file_done(t);
+    } else {
+        struct wm_ledger_file_plan instead = {.number = p->number, .delivered_s = p->delivered_s};
+        status = trail_fill_plan(t, &instead, err);
+        if (status == WM_OK)
+            status = trail_miss(t, gone_seq, &instead, err);
+        if (status != WM_OK)
+            return status;
+        t->own.content_ready = t->own.batch_closed = true;
+    }
+    trail_repost(t);
+    return WM_OK;
+}
+
 static enum wm_status trail_deliver_file(struct wm_trail *t, struct wm_err *err)
 {
     struct wm_ledger_file_plan p;
-    enum wm_status status = wm_ledger_file_plan(t->own.ledger, &p, err);
-    if (status == WM_OK && !t->own.content_ready)
-        status = trail_rebuild(t, &p, err);
+    enum wm_status status = wm_ledger_file_plan(t->own.ledger, 0, &p, err);
+    if (status == WM_OK && !t->own.content_ready) {
+        status = trail_rebuild(t, p.first_seq, &p, err);
+        if (status == WM_E_NOT_FOUND)
+            return trail_settle(t, &p, err);
+    }
     if (status != WM_OK)
         return status;
     struct wm_view content = wm_buf_view(&t->own.batch.body);
@@ -429,15 +596,40 @@ static enum wm_status trail_deliver_file(struct wm_trail *t, struct wm_err *err)
     t->own.board.latest_delivery_attempt = trail_now(t);
     struct trail_object o = {wm_view_of(p.key), p.hash, p.codec, p.level, NULL};
     status = trail_put(t, &o, content, &t->own.packed, err);
+    return status == WM_OK ? trail_file_delivered(t, &p, err) : status;
+}
+
+/* Have a missed range recorded, when there is one. It waits for room in the journal, and holds up nothing. */
+static void trail_tell_missed(struct wm_trail *t)
+{
+    uint64_t first_seq, last_seq;
+    struct wm_err err = {0};
+    if (!t->own.untold || wm_clock_mono(t->o.clock).ns < t->own.telling.not_before.ns)
+        return;
+    enum wm_status status = wm_ledger_untold(t->own.ledger, &first_seq, &last_seq, &err);
+    if (status == WM_E_NOT_FOUND) {
+        t->own.untold = false;
+        return;
+    }
+    if (status == WM_OK && t->o.recorder.event) {
+        struct wm_buf details;
+        wm_buf_init(&details, 1024);
+        wm_buf_addf(&details, "{\"trailARN\":\"%s\",\"firstSequence\":%llu,\"lastSequence\":%llu,"
+                              "\"missedRecords\":%llu}", t->own.board.arn, (unsigned long long)first_seq,
+                    (unsigned long long)last_seq, (unsigned long long)(last_seq - first_seq + 1));
+        status = wm_buf_status(&details);
+        if (status == WM_OK)
+            status = t->o.recorder.event(t->o.recorder.ctx, "RecordsMissed", wm_buf_view(&details), &err);
+        else
+            (void)wm_fail(&err, status, "no memory to record what was missed");
+        wm_buf_done(&details);
+    }
     if (status == WM_OK)
-        status = wm_ledger_delivered(t->own.ledger, wm_store_bucket(t->o.store), wm_wall_seconds(trail_now(t)), err);
-    if (status != WM_OK)
-        return status;
-    wm_log(WM_EV_TRAIL_DELIVERED, "trail=%s key=%s records=%llu bytes=%zu stored=%zu", t->name, p.key,
-           (unsigned long long)p.records, content.len, t->own.packed.len);
-    trail_file_done(t);
-    trail_repost(t);
-    return trail_tell_journal(t, p.last_seq, err);
+        status = trail_booked(t, wm_ledger_told(t->own.ledger, last_seq, &err));
+    if (status == WM_OK)
+        t->own.telling = (struct trail_trouble){0};
+    else
+        trail_stumbled(t, &t->own.telling, &err);
 }
 
 /* ---- digests ---- */
@@ -597,6 +789,7 @@ static enum wm_status trail_turn(struct wm_trail *t, bool drain, int64_t *out_id
 {
     bool full;
     *out_idle_ms = 0;
+    trail_tell_missed(t);
     if (t->own.file_planned)
         return trail_deliver_file(t, err);
     if (trail_tend_digests(t, drain))
@@ -610,6 +803,7 @@ static enum wm_status trail_turn(struct wm_trail *t, bool drain, int64_t *out_id
             return wm_fail(err, WM_E_END, "all is delivered");
         if (!full && !drain && due_ms > 0) {
             *out_idle_ms = due_ms < TRAIL_POLL_MS ? due_ms : TRAIL_POLL_MS;
+            trail_repost(t);
             return WM_OK;
         }
     }
@@ -642,6 +836,7 @@ static void *trail_run(void *arg)
             trail_stand_still(t, &err);
         } else if (status != WM_E_END) { /* cancelled: a stop is on its way */
             int64_t wait_ms = trail_failed(t, &t->own.files, t->own.board.latest_delivery_error, &err);
+            trail_reader_close(t); /* an open one keeps its segment in the journal */
             (void)wm_stop_wait_ms(&t->stop, wait_ms); /* the loop asks whether to stop */
         }
     }
@@ -672,6 +867,8 @@ static enum wm_status trail_check_options(const struct wm_trail_options *o, stru
                        (unsigned long long)o->batch_records, TRAIL_MAX_BATCH_RECORDS);
     if (o->batch_age_ms < 0)
         return wm_fail(err, WM_E_INVALID, "batch_age_ms is negative");
+    if (o->late_after_ms < 0)
+        return wm_fail(err, WM_E_INVALID, "late_after_ms is negative");
     if (o->digest_period_s < 1 || o->digest_period_s > TRAIL_MAX_DIGEST_PERIOD_S)
         return wm_fail(err, WM_E_INVALID, "digest_period_s is %lld, expected 1 to %d", (long long)o->digest_period_s,
                        TRAIL_MAX_DIGEST_PERIOD_S);
@@ -742,7 +939,8 @@ static enum wm_status trail_copy_options(struct wm_trail *t, struct wm_err *err)
         t->o.retry_min_ms = TRAIL_RETRY_MIN_MS;
     if (!t->o.retry_max_ms)
         t->o.retry_max_ms = TRAIL_RETRY_MAX_MS;
-    t->limits = (struct wm_batch_limits){t->o.batch_bytes, t->o.batch_records, t->o.batch_age_ms};
+    t->limits = (struct wm_batch_limits){t->o.batch_bytes, t->o.batch_records, t->o.batch_age_ms,
+                                         t->o.late_after_ms ? t->o.batch_age_ms + t->o.late_after_ms : 0};
     t->naming = (struct wm_trail_naming){
         .prefix = t->o.prefix,
         .account_id = t->o.account_id,
@@ -779,7 +977,7 @@ static enum wm_status trail_find_plans(struct wm_trail *t, struct wm_err *err)
     struct wm_ledger_digest_plan digest;
     struct wm_arena a;
     wm_arena_init(&a, TRAIL_ARENA_BYTES);
-    enum wm_status status = wm_ledger_file_plan(t->own.ledger, &file, err);
+    enum wm_status status = wm_ledger_file_plan(t->own.ledger, 0, &file, err);
     t->own.file_planned = status == WM_OK;
     if (status == WM_OK || status == WM_E_NOT_FOUND) {
         status = wm_ledger_digest_plan(t->own.ledger, &a, &digest, err);
@@ -799,25 +997,24 @@ static enum wm_status trail_find_plans(struct wm_trail *t, struct wm_err *err)
 static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
 {
     struct wm_journal_stats stats;
-    struct wm_ledger_identity who = {t->o.name, t->o.account_id, t->o.region};
+    struct wm_ledger_identity who = {t->o.name, t->o.account_id, t->o.region, {0}};
+    uint64_t gone_seq;
+    wm_journal_id(t->o.journal, who.journal_id);
     wm_journal_stats(t->o.journal, &stats);
     /* A new trail takes everything that the journal still has: better early records than missing ones. */
-    uint64_t first_cursor_seq = stats.first_seq ? stats.first_seq - 1 : 0;
-    enum wm_status status = wm_ledger_open(t->o.ledger_path, &who, first_cursor_seq, wm_wall_seconds(trail_now(t)),
+    enum wm_status status = wm_ledger_open(t->o.ledger_path, &who, stats.first_seq - 1, wm_wall_seconds(trail_now(t)),
                                            &t->own.ledger, err);
     if (status != WM_OK)
         return status;
-    uint64_t cursor_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     /* Going on here would leave out the records that get these numbers anew. */
-    if (cursor_seq > wm_journal_durable(t->o.journal))
+    if (wm_ledger_planned_seq(t->own.ledger) > wm_journal_durable(t->o.journal))
         return wm_fail(err, WM_E_CORRUPT,
-                       "ledger %s has delivered up to entry %llu, the journal ends at %llu: they do not "
-                       "belong together", t->o.ledger_path, (unsigned long long)cursor_seq,
+                       "ledger %s is at entry %llu, the journal ends at %llu: one of them is older than the other",
+                       t->o.ledger_path, (unsigned long long)wm_ledger_planned_seq(t->own.ledger),
                        (unsigned long long)wm_journal_durable(t->o.journal));
-    t->own.read_seq = cursor_seq;
-    status = trail_tell_journal(t, cursor_seq, err);
-    if (status == WM_OK)
-        status = wm_journal_reader_open(t->o.journal, cursor_seq, &t->own.reader, err);
+    status = trail_hold(t, &gone_seq, err);
+    t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
+    t->own.untold = true; /* perhaps: the first turn looks */
     if (status == WM_OK)
         status = trail_find_plans(t, err);
     if (status == WM_OK)

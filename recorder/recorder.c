@@ -130,6 +130,7 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
         .clock = o->clock,
         .segment_bytes = o->segment_bytes,
         .max_bytes = o->max_journal_bytes,
+        .ballast_bytes = o->ballast_bytes,
     };
     enum wm_status status = wm_journal_open(&options, &r->face.journal, found, err);
     if (status == WM_E_CORRUPT)
@@ -306,6 +307,7 @@ enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_nam
     } else {
         const struct wm_entry entry = {
             .time = record.event_time,
+            .flags = WM_ENTRY_SERVICE,
             .event_source = source,
             .event_name = record.event_name,
             .principal = source,

@@ -169,6 +169,10 @@ static const struct setting trail_settings[] = {
      .max = 1000000, .help = "and at most so many records"},
     {.key = "batch_age", .type = SETTING_TIME_MS, .offset = AT(batch_age_ms), .fallback = "60s", .min = 10,
      .max = HOUR_MS, .help = "a record waits at most so long for company"},
+    {.key = "late_after", .type = SETTING_TIME_MS, .offset = AT(late_after_ms), .fallback = "15m", .min = 0,
+     .max = 24 * HOUR_MS, .help = "a record this much later than batch_age says that it was delayed; 0: none does"},
+    {.key = "uploads", .type = SETTING_COUNT, .offset = AT(uploads), .fallback = "4", .min = 1,
+     .max = 16, .help = "files on their way at the same time"},
     {.key = "digest_period", .type = SETTING_TIME_S, .offset = AT(digest_period_s), .fallback = "1h", .min = 1,
      .max = 86400, .help = "a signed digest seals each period"},
 };

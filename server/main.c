@@ -1,10 +1,16 @@
 /*
  * waymarkd: wires the modules together by the settings, and takes them apart in order.
  *
- * Start: recorder (recovers the journal), cursors of the trails (before the first append), keys, trails, server.
- * Stop: server (calls in flight are answered), trails (deliver what is durable, up to a deadline), recorder. What is
- * not delivered waits in the journal for the next start. A second signal ends the process at once, which is safe at any
- * moment, since nothing acknowledged is only in memory.
+ * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), cursors of the trails
+ * (before the first append), keys, trails; then calls are served.
+ * Stop: server (no newcomers, calls in flight are answered and committed), trails (deliver what is durable, up to a
+ * deadline), recorder. What is not delivered waits in the journal for the next start.
+ * A failed journal: trails first, and the server stays meanwhile: calls are answered 503, health is red. Then the process
+ * ends with a failure, since only recovery helps, and that is what a start does.
+ *
+ * Signals: SIGTERM and SIGINT are held back only while calls are served. During a start, which may be a long replay,
+ * and during a stop they end the process at once, which is safe at any moment: nothing acknowledged is only in memory, and
+ * each step of recovery can be repeated.
  */
 #include <errno.h>
 #include <signal.h>
@@ -32,6 +38,9 @@
 /* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader, its store. */
 #define RESERVED_DESCRIPTORS 128
 #define TRAIL_DESCRIPTORS 16
+/* After a failure health is red for at least so long, for those who look at it each second. Longer would only keep the
+ * restart waiting that mends it. */
+#define FAILED_VISIBLE_MS 2000
 
 static const struct wm_service *const services[] = {
     &wm_service_mediapackage,
@@ -215,6 +224,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
+        .late_after_ms = t->late_after_ms,
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
@@ -222,6 +232,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
+        .recorder = {record_event, d->recorder},
         .clock = &wm_clock_system,
     };
     return wm_trail_start(&o, out, err);
@@ -249,6 +260,32 @@ static enum wm_status trails_open(struct daemon *d, struct wm_err *err)
 
 /* ---- start and stop ---- */
 
+static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
+{
+    const struct wm_config *c = d->config;
+    d->env = (struct wm_service_env){
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
+        .clock = &wm_clock_system,
+    };
+    const struct wm_server_options server = {
+        .listen = c->listen,
+        .threads = c->http.threads,
+        .max_connections = d->max_connections,
+        .connection_memory_bytes = c->http.connection_memory_bytes,
+        .max_body_bytes = c->http.max_body_bytes,
+        .request_timeout_ms = c->http.request_timeout_ms,
+        .idle_timeout_ms = c->http.idle_timeout_ms,
+        .trusted_proxies = c->http.trusted_proxies,
+        .n_trusted_proxies = c->http.n_trusted_proxies,
+        .env = &d->env,
+        .services = services,
+        .n_services = sizeof services / sizeof services[0],
+        .record = c->journal.enabled,
+    };
+    return wm_server_start(&server, &d->server, err);
+}
+
 static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
@@ -259,6 +296,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (!data_path(c, "trails", path))
         return path_too_long(c, err);
     status = wm_io_make_dirs(&wm_io_posix, path, 0700, err);
+    if (status == WM_OK)
+        status = listener_start(d, err);
     if (status != WM_OK)
         return status;
 
@@ -268,6 +307,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .ballast_bytes = WM_BALLAST_BYTES,
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
     };
@@ -309,32 +349,42 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         status = trails_open(d, err);
     if (status != WM_OK)
         return status;
+    d->env.board = d->recorder->board;
+    d->env.master_key = d->master_key;
+    wm_server_serve(d->server, d->auth, d->recorder);
+    return WM_OK;
+}
 
-    d->env = (struct wm_service_env){
-        .account_id = wm_view_of(c->account_id),
-        .region = wm_view_of(c->region),
-        .board = d->recorder->board,
-        .clock = &wm_clock_system,
-        .master_key = d->master_key,
-    };
-    const struct wm_server_options server = {
-        .listen = c->listen,
-        .threads = c->http.threads,
-        .max_connections = d->max_connections,
-        .connection_memory_bytes = c->http.connection_memory_bytes,
-        .max_body_bytes = c->http.max_body_bytes,
-        .request_timeout_ms = c->http.request_timeout_ms,
-        .idle_timeout_ms = c->http.idle_timeout_ms,
-        .trusted_proxies = c->http.trusted_proxies,
-        .n_trusted_proxies = c->http.n_trusted_proxies,
-        .env = &d->env,
-        .services = services,
-        .n_services = sizeof services / sizeof services[0],
-        .auth = d->auth,
-        .recorder = d->recorder,
-        .record = c->journal.enabled,
-    };
-    return wm_server_start(&server, &d->server, err);
+static int64_t left_ms(struct wm_mono_ns until)
+{
+    int64_t ms = (until.ns - wm_clock_mono(&wm_clock_system).ns) / WM_NS_PER_MS;
+    return ms > 0 ? ms : 0;
+}
+
+static struct wm_mono_ns in_ms(int64_t ms)
+{
+    return (struct wm_mono_ns){wm_clock_mono(&wm_clock_system).ns + ms * WM_NS_PER_MS};
+}
+
+/* One deadline for all trails: buckets that are away must not add up. */
+static void trails_stop(struct daemon *d)
+{
+    struct wm_mono_ns until = in_ms(d->config->http.shutdown_timeout_ms);
+    for (size_t i = 0; i < d->n_trails; i++)
+        wm_trail_stop(d->trails[i], left_ms(until));
+    free(d->trails);
+    d->trails = NULL;
+    d->n_trails = 0;
+}
+
+/* Whoever asks is told that the journal has failed, while the trails deliver what it holds. */
+static void daemon_show_failure(struct daemon *d)
+{
+    struct wm_mono_ns until = in_ms(FAILED_VISIBLE_MS);
+    trails_stop(d);
+    int64_t ms = left_ms(until);
+    const struct timespec rest = {ms / 1000, ms % 1000 * WM_NS_PER_MS};
+    (void)nanosleep(&rest, NULL); /* cut short: by a signal, which ends us */
 }
 
 static void daemon_stop(struct daemon *d)
@@ -343,13 +393,7 @@ static void daemon_stop(struct daemon *d)
     if (d->announced && data_path(d->config, "endpoint", endpoint))
         (void)wm_io_posix.unlink(wm_io_posix.ctx, endpoint); /* nobody is to be sent here; left behind, it misleads only */
     wm_server_stop(d->server, d->config->http.shutdown_timeout_ms);
-    /* One deadline for all trails: buckets that are away must not add up. */
-    int64_t until = wm_clock_mono(&wm_clock_system).ns + d->config->http.shutdown_timeout_ms * WM_NS_PER_MS;
-    for (size_t i = 0; i < d->n_trails; i++) {
-        int64_t left_ms = (until - wm_clock_mono(&wm_clock_system).ns) / WM_NS_PER_MS;
-        wm_trail_stop(d->trails[i], left_ms > 0 ? left_ms : 0);
-    }
-    free(d->trails);
+    trails_stop(d);
     wm_signer_close(d->signer);
     wm_auth_close(d->auth);
     wm_recorder_close(d->recorder);
@@ -399,6 +443,37 @@ static int64_t connections_allowed(const struct wm_config *c)
     return left;
 }
 
+/*
+ * SIGTERM or SIGINT while it is not held back: the end, now. A handler, because the kernel spares the first process of a
+ * container the default action; and by the signal, where that works, because supervisors take it for a good end.
+ */
+static void end_now(int sig)
+{
+    static const char text[] = "waymarkd: ended at once by a signal; what is acknowledged is in the journal\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1); /* nobody is left to be told of a failure */
+    (void)raise(sig); /* the default action now: SA_RESETHAND, and not held back: SA_NODEFER */
+    _exit(128 + sig);
+}
+
+/* A SIGINT that we were started deaf to stays so: a shell does that to what it runs with &, whose Ctrl-C is not ours. */
+static void signals_prepare(sigset_t *out)
+{
+    const struct sigaction end = {.sa_handler = end_now, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+    static const int ours[] = {SIGTERM, SIGINT};
+    struct sigaction before;
+    (void)sigemptyset(out);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        int rc = sigaction(ours[i], NULL, &before);
+        if (rc == 0 && ours[i] == SIGINT && before.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaddset(out, ours[i]);
+        rc |= sigaction(ours[i], &end, NULL);
+        WM_ASSERT(rc == 0);
+    }
+    WM_PTOK(pthread_sigmask(SIG_UNBLOCK, out, NULL)); /* whatever we were started with */
+    (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
+}
+
 /* Until a signal or a failed journal asks to end. */
 static int daemon_wait(struct daemon *d, const sigset_t *signals)
 {
@@ -437,17 +512,14 @@ int main(int argc, char **argv)
     (void)umask(0077); /* everything in the data folder is the recorder's own */
 
     sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    WM_PTOK(pthread_sigmask(SIG_BLOCK, &signals, NULL));
-    (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
+    signals_prepare(&signals);
 
     wm_log(WM_EV_START, "version=%s data_dir=%s", WAYMARK_VERSION, config->data_dir);
     if (!config->journal.enabled)
         wm_log(WM_EV_NOT_RECORDING, "setting=journal.enabled");
     struct daemon d = {.config = config, .max_connections = connections_allowed(config)};
     status = daemon_start(&d, &err);
+    WM_PTOK(pthread_sigmask(SIG_BLOCK, &signals, NULL));
     if (status == WM_OK)
         status = daemon_announce(&d, &err);
     int rc = EXIT_FAILURE;
@@ -456,6 +528,8 @@ int main(int argc, char **argv)
     else
         wm_log(WM_EV_FATAL, "error=\"%s\"", err.message);
     WM_PTOK(pthread_sigmask(SIG_UNBLOCK, &signals, NULL)); /* from here on a second signal ends us at once */
+    if (status == WM_OK && rc != EXIT_SUCCESS)
+        daemon_show_failure(&d);
     daemon_stop(&d);
     wm_config_free(config);
     wm_log(WM_EV_STOPPED, "exit=%d", rc);

@@ -39,6 +39,8 @@ struct wm_config_trail {
     int64_t batch_bytes;
     int64_t batch_records;
     int64_t batch_age_ms;
+    int64_t late_after_ms;
+    int64_t uploads;
     int64_t digest_period_s;
 };
 

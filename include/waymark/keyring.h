@@ -8,6 +8,7 @@
 #define WAYMARK_KEYRING_H
 
 #include "waymark/buf.h"
+#include "waymark/clock.h"
 #include "waymark/io.h"
 #include "waymark/status.h"
 
@@ -19,6 +20,9 @@ enum wm_status wm_keyring_open(const struct wm_io *io, const char *path, struct 
                                struct wm_err *err) WM_MUST_CHECK;
 void wm_keyring_free(struct wm_keyring *k); /* NULL allowed */
 size_t wm_keyring_count(const struct wm_keyring *k);
+/** From when until when a key may sign; false when there is none of that fingerprint. @thread any */
+bool wm_keyring_validity(const struct wm_keyring *k, struct wm_view fingerprint, struct wm_wall_ns *out_from,
+                         struct wm_wall_ns *out_until);
 /**
  * @return WM_OK; WM_E_NOT_FOUND (no key of that fingerprint); WM_E_INVALID (signature is no hex of the right length);
  *         WM_E_DENIED (the signature does not hold)

@@ -30,6 +30,7 @@ struct wm_recorder_options {
     const struct wm_clock *clock;
     uint64_t segment_bytes;
     uint64_t max_journal_bytes;
+    uint64_t ballast_bytes;    /* as in journal.h */
     struct wm_view account_id; /* for the records of what the service itself does; copied */
     struct wm_view region;
 };

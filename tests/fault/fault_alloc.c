@@ -120,6 +120,7 @@ static enum wm_status append(struct wm_journal *j, uint64_t n, struct wm_err *er
     uint64_t seq = 0;
     make_record(record, n);
     const struct wm_entry e = {.event_name = WM_LIT("Put"), .record = wm_view_of(record)};
+    wm_journal_await_room(j);
     enum wm_status status = wm_journal_append(j, &e, &seq, err);
     assert_int_equal(seq, status == WM_OK ? n : 0);
     return status;
@@ -337,6 +338,7 @@ static bool submit(struct wm_recorder *r, uint64_t n, uint64_t by[IDS])
     snprintf(document, sizeof document, "{\"by\":%llu}", (unsigned long long)n);
     const struct wm_change c = {WM_LIT("k"), wm_view_of(id), removes ? WM_EMPTY : wm_view_of(document)};
     const struct wm_entry e = {.record = WM_LIT("{}"), .changes = &c, .n_changes = 1};
+    wm_journal_await_room(r->journal);
     wm_state_lock(r->state);
     enum wm_status status = wm_recorder_submit(r, &e, &seq, &err);
     wm_state_unlock(r->state);

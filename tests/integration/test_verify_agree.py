@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
 """waymark verify and scripts/verify-trail find the same in the same folders.
 
-The chains are written here, by a third writer (this file and openssl), so that neither verifier is measured by the code
-that it shares with ours. Each case tampers with a copy, names the keys that must be found, and compares what both say
-line by line.
+The chains are those of a third writer (chain.py). Each case tampers with a copy, names the keys that must be found, and
+compares what both say line by line.
 
     test_verify_agree.py WAYMARK VERIFY_TRAIL [CASE…]
 """
 import calendar
-import gzip
 import hashlib
 import json
 import os
@@ -17,166 +15,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
-ACCOUNT, REGION, TRAIL, BUCKET = "111122223333", "us-east-1", "demo_trail.1", "evidence"
+from chain import BUCKET, FIRST_END, PERIOD, TRAIL, Bucket, Key, Trail, iso, pack, public_keys
+
 PREFIX = "some/odd (1) prefix!*'+&=@:[x]$y\u00fc"
-FIRST_END = calendar.timegm((2026, 3, 1, 11, 0, 0))
-PERIOD = 3600
-
-
-def run(*argv, data=None):
-    return subprocess.run(argv, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-
-
-def stamp(form, seconds):
-    return time.strftime(form, time.gmtime(seconds))
-
-
-def iso(seconds):
-    return stamp("%Y-%m-%dT%H:%M:%SZ", seconds)
-
-
-def pack(key, data):
-    if key.endswith(".gz"):
-        return gzip.compress(data, mtime=0)
-    return run("zstd", "-qc", data=data)
-
-
-def unpack(key, data):
-    return gzip.decompress(data) if key.endswith(".gz") else run("zstd", "-dqc", data=data)
-
-
-class Key:
-    def __init__(self, folder, name):
-        self.pem = os.path.join(folder, name + ".pem")
-        run("openssl", "genrsa", "-out", self.pem, "2048")
-        self.der = run("openssl", "rsa", "-in", self.pem, "-RSAPublicKey_out", "-outform", "DER")
-        self.fingerprint = hashlib.md5(self.der).hexdigest()
-
-    def sign(self, text):
-        return run("openssl", "dgst", "-sha256", "-sign", self.pem, data=text).hex()
-
-    def listed(self):
-        import base64
-        return {"Value": base64.b64encode(self.der).decode(), "ValidityStartTime": 1772300000.0,
-                "ValidityEndTime": 1774900000.0, "Fingerprint": self.fingerprint}
-
-
-class Bucket:
-    """A folder laid out as Waymark's folder store does."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def path(self, key):
-        return os.path.join(self.folder, key)
-
-    def metadata_path(self, key):
-        return os.path.join(self.folder, ".metadata", key)
-
-    def put(self, key, body, **metadata):
-        for path, data in ((self.path(key), body), (self.metadata_path(key), json.dumps(
-                {"content-type": "application/json", **{"x-amz-meta-" + k.replace("_", "-"): v
-                                                        for k, v in metadata.items()}}).encode())):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as f:
-                f.write(data)
-
-    def raw(self, key):
-        with open(self.path(key), "rb") as f:
-            return f.read()
-
-    def set_raw(self, key, body):
-        with open(self.path(key), "wb") as f:
-            f.write(body)
-
-    def content(self, key):
-        return unpack(key, self.raw(key))
-
-    def set_content(self, key, data):
-        self.set_raw(key, pack(key, data))
-
-    def metadata(self, key):
-        with open(self.metadata_path(key), "rb") as f:
-            return json.load(f)
-
-    def set_metadata(self, key, metadata):
-        with open(self.metadata_path(key), "w") as f:
-            json.dump(metadata, f)
-
-    def remove(self, key):
-        os.unlink(self.path(key))
-        os.unlink(self.metadata_path(key))
-
-    def move(self, old, new):
-        for path in (self.path, self.metadata_path):
-            os.makedirs(os.path.dirname(path(new)), exist_ok=True)
-            os.rename(path(old), path(new))
-
-
-class Trail:
-    """Writes one chain."""
-
-    def __init__(self, bucket, key, codec, prefix="", trail=TRAIL, region=REGION, period=PERIOD, org="", backfill=False):
-        self.bucket, self.key, self.suffix = bucket, key, ".json." + codec
-        self.root = (prefix + "/" if prefix else "") + "AWSLogs/" + (org + "/" if org else "") + ACCOUNT
-        self.trail, self.region, self.period, self.backfill = trail, region, period, backfill
-        self.tag = "u" if trail == TRAIL and not (org or backfill) else (org or "b" if trail == TRAIL else trail).replace("-", "")
-        self.previous = None
-        self.end = FIRST_END - period
-        self.digests, self.files = [], []
-        self.documents = {}
-
-    def file_key(self, delivered, unique):
-        return "%s/CloudTrail/%s/%s/%s_CloudTrail_%s_%s_%s%s" % (
-            self.root, self.region, stamp("%Y/%m/%d", delivered), ACCOUNT, self.region,
-            stamp("%Y%m%dT%H%MZ", delivered - delivered % 300), unique, self.suffix)
-
-    def digest_key(self, end):
-        return "%s/CloudTrail-Digest/%s/%s/%s_CloudTrail-Digest_%s_%s_us-east-1_%s%s%s" % (
-            self.root, self.region, stamp("%Y/%m/%d", end), ACCOUNT, self.region, self.trail,
-            stamp("%Y%m%dT%H%M%SZ", end), "_backfill" if self.backfill else "", self.suffix)
-
-    def put_file(self, delivered, unique, records=2):
-        key = self.file_key(delivered, unique)
-        data = json.dumps({"Records": [{"eventID": "%s-%d" % (unique, n), "note": 'a "quoted", [text] {\\'}
-                                       for n in range(records)]}).encode()
-        self.bucket.put(key, pack(key, data))
-        return {"s3Bucket": BUCKET, "s3Object": key, "hashValue": hashlib.sha256(data).hexdigest(),
-                "hashAlgorithm": "SHA-256", "newestEventTime": iso(delivered), "oldestEventTime": iso(delivered)}
-
-    def document(self, start, end, files):
-        p = self.previous
-        return {
-            "awsAccountId": ACCOUNT, "digestStartTime": iso(start), "digestEndTime": iso(end), "digestS3Bucket": BUCKET,
-            "digestS3Object": self.digest_key(end), "digestPublicKeyFingerprint": self.key.fingerprint,
-            "digestSignatureAlgorithm": "SHA256withRSA", "newestEventTime": None, "oldestEventTime": None,
-            "previousDigestS3Bucket": p and BUCKET, "previousDigestS3Object": p and p["key"],
-            "previousDigestHashValue": p and p["hash"], "previousDigestHashAlgorithm": p and "SHA-256",
-            "previousDigestSignature": p and p["signature"], "logFiles": files}
-
-    def put_digest(self, document, key=None, signed_by=None):
-        data = json.dumps(document).replace("/", "\\/").encode()
-        digest = hashlib.sha256(data).hexdigest()
-        signature = (signed_by or self.key).sign("\n".join([
-            document["digestEndTime"], document["digestS3Bucket"] + "/" + document["digestS3Object"], digest,
-            document["previousDigestSignature"] or "null"]).encode())
-        key = key or document["digestS3Object"]
-        self.bucket.put(key, pack(key, data), signature=signature, signature_algorithm="SHA256withRSA")
-        self.documents[key] = document
-        self.previous = {"key": key, "hash": digest, "signature": signature}
-        return key
-
-    def seal(self, n_files=2, change=None, period=None, signed_by=None):
-        """One period: its files, its digest. change(document) is applied before it is signed."""
-        start, self.end = self.end, self.end + (period or self.period)
-        files = [self.put_file(start + 60 + 400 * n, "%s%02dx%02d" % (self.tag, len(self.digests), n)) for n in range(n_files)]
-        document = self.document(start, self.end, files)
-        if change:
-            change(document)
-        self.digests.append(self.put_digest(document, signed_by=signed_by))
-        self.files.append([f["s3Object"] for f in files])
 
 
 # ---- the cases: each takes (trail) after six digests of two files, and returns the keys that must be found -----------
@@ -1127,9 +969,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         key, OTHER, HERE = Key(tmp, "key"), Key(tmp, "other"), os.path.join(tmp, "here")
         os.mkdir(HERE)
-        keys_file = os.path.join(tmp, "public-keys.json")
-        with open(keys_file, "w") as f:
-            json.dump({"PublicKeyList": [key.listed()]}, f)
+        keys_file = public_keys(os.path.join(tmp, "public-keys.json"), key)
         for codec in ("gz", "zst"):
             bases = {}
             for name, function, rc, digests in CASES:
@@ -1141,11 +981,7 @@ def main():
                     for _ in range(digests):
                         bases[digests].seal()
                 base = bases[digests]
-                trail = Trail.__new__(Trail)
-                trail.__dict__.update(base.__dict__, digests=list(base.digests), files=list(base.files),
-                                      documents=dict(base.documents), previous=dict(base.previous),
-                                      bucket=Bucket(os.path.join(tmp, "case")))
-                shutil.copytree(base.bucket.folder, trail.bucket.folder)
+                trail = base.copy_to(os.path.join(tmp, "case"))
                 keys = function(trail)
                 target = trail.bucket.folder + ("/" + PREFIX + "/" if digests == 30 else "")
                 good += check("%s, %s" % (codec, name), tools, [target, "--public-keys", keys_file], rc, keys)

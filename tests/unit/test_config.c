@@ -415,6 +415,8 @@ static void config_has_defaults(void **state)
     assert_int_equal(t->batch_bytes, 40000000);
     assert_int_equal(t->batch_records, 100000);
     assert_int_equal(t->batch_age_ms, 60000);
+    assert_int_equal(t->late_after_ms, 900000);
+    assert_int_equal(t->uploads, 4);
     assert_int_equal(t->digest_period_s, 3600);
     wm_config_free(c);
 }
@@ -448,6 +450,8 @@ static void config_reads_every_kind_of_value(void **state)
                                     "    codec_level: 12\n"
                                     "    batch_bytes: 5MB\n"
                                     "    batch_age: 200ms\n"
+                                    "    late_after: 0\n"
+                                    "    uploads: 16\n"
                                     "    digest_period: 1m\n"
                                     "  - &second\n"
                                     "    name: folder_2\n"
@@ -484,6 +488,8 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(t->codec_level, 12);
     assert_int_equal(t->batch_bytes, 5000000);
     assert_int_equal(t->batch_age_ms, 200);
+    assert_int_equal(t->late_after_ms, 0);
+    assert_int_equal(t->uploads, 16);
     assert_int_equal(t->digest_period_s, 60);
     assert_string_equal(c->trails[1].name, "folder_2");
     assert_string_equal(c->trails[1].folder, "/srv/a b");

@@ -65,6 +65,7 @@ static enum wm_status submit(struct wm_recorder *r, const char *id, const char *
     static char record[900];
     memset(record, ' ', sizeof record);
     struct wm_entry e = {.record = {record, sizeof record}, .changes = &c, .n_changes = 1};
+    wm_journal_await_room(r->journal);
     wm_state_lock(r->state);
     enum wm_status status = wm_recorder_submit(r, &e, seq, NULL);
     wm_state_unlock(r->state);
@@ -375,6 +376,7 @@ static void service_event_is_durable_when_it_returns(void **state)
 {
     (void)state;
     struct fault_io f;
+    struct wm_state_counts counted;
     struct wm_err err = {0};
     char name[64], record[1024];
     fault_io_init(&f, &wm_io_posix);
@@ -388,7 +390,9 @@ static void service_event_is_durable_when_it_returns(void **state)
     assert_non_null(strstr(record, "\"awsRegion\":\"us-west-2\""));
     assert_non_null(strstr(record, "\"eventType\":\"AwsServiceEvent\""));
     assert_non_null(strstr(record, "\"serviceEventDetails\":{\"follower\":\"trail:a\"}"));
-    usleep(50000); /* the next segment is made meanwhile */
+    for (wm_state_counts(r->state, &counted); counted.seq < 1; wm_state_counts(r->state, &counted))
+        usleep(10000); /* the next segment is made meanwhile, too */
+    assert_int_equal(counted.service, 1); /* no call */
     fault_io_arm(&f, FAULT_SYNCS, 1, FAULT_EIO, true);
     assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{}"), &err), WM_E_FAILED);
     assert_int_equal(err.sys_errno, EIO);

@@ -208,6 +208,7 @@ static void journal_change(struct wm_journal *j, const char *id, const char *doc
     struct wm_change c = change("k", id, document);
     struct wm_entry e = {.record = WM_LIT("{}"), .changes = &c, .n_changes = id ? 1 : 0};
     uint64_t seq;
+    wm_journal_await_room(j);
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
 }
