@@ -11,7 +11,8 @@
 #define RECORDER_MAGIC 0x57524543u
 /* The copy trails the journal by this much. Polling costs 5 wake-ups a second; a signal would cost one per commit. */
 #define FOLLOW_POLL_MS 200
-#define FOLLOW_MAX_ENTRIES 4096
+/* In one transaction: many, since each is synced and writes each document once. */
+#define FOLLOW_MAX_ENTRIES 65536
 /* A copy that cannot be written is tried again after this long; meanwhile the journal keeps what it lacks. */
 #define FOLLOW_RETRY_MS 2000
 
