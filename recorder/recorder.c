@@ -223,14 +223,14 @@ enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *
                                   struct wm_err *err)
 {
     /* Memory first: once the entry is in the journal its effect must follow. */
-    enum wm_status status = wm_state_reserve(r->state, e->changes, e->n_changes, err);
+    enum wm_status status = e->n_changes ? wm_state_reserve(r->state, e->changes, e->n_changes, err) : WM_OK;
     if (status != WM_OK)
         return status;
     struct wm_err why = {0};
     status = wm_journal_append(r->journal, e, out_seq, &why);
-    if (status == WM_OK)
+    if (status == WM_OK && e->n_changes)
         wm_state_apply(r->state, e->changes, e->n_changes);
-    else if (err)
+    else if (status != WM_OK && err)
         *err = why;
     note_append(recorder_of(r), status, &why);
     return status;
