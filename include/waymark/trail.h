@@ -66,6 +66,11 @@ struct wm_trail_options {
 };
 
 /**
+ * Keep the journal whole for a trail that is about to start: what is appended meanwhile (by another trail, by the keys)
+ * must not make it drop segments that this one still needs. To be called for every trail before the first append.
+ */
+enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
+/**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
  * its thread. A new trail begins with the oldest entry that the journal still has.
  * @return WM_OK; WM_E_INVALID (an option, or the ledger is another trail's); WM_E_CORRUPT (the ledger is damaged, its
