@@ -224,9 +224,11 @@ static struct run run_journal(struct wm_journal *j, const struct wm_entry *e, un
 {
     double t = now_s(CLOCK_MONOTONIC), c = cpu_s();
     for (unsigned k = 0; k < batches; k++) {
-        for (unsigned i = 0; i < batch; i++)
+        for (unsigned i = 0; i < batch; i++) {
+            wm_journal_await_room(j);
             if (wm_journal_append(j, e, &last_seq, NULL) != WM_OK)
                 give_up("append failed");
+        }
         if (wm_journal_commit(j, last_seq, NULL) != WM_OK)
             give_up("commit failed");
     }
@@ -289,9 +291,11 @@ static void bench_commit(const char *dir, const struct wm_entry *e, size_t frame
     double append[MAX_ROUNDS], copy[MAX_ROUNDS];
     for (unsigned k = 0; k < rounds; k++) {
         double t = now_s(CLOCK_THREAD_CPUTIME_ID);
-        for (unsigned i = 0; i < 2000; i++)
+        for (unsigned i = 0; i < 2000; i++) {
+            wm_journal_await_room(j);
             if (wm_journal_append(j, e, &last_seq, NULL) != WM_OK)
                 give_up("append failed");
+        }
         append[k] = (now_s(CLOCK_THREAD_CPUTIME_ID) - t) / 2000 * 1e9;
         if (wm_journal_commit(j, last_seq, NULL) != WM_OK || wm_journal_set_cursor(j, "bench", last_seq) != WM_OK)
             give_up("commit failed");
@@ -330,6 +334,7 @@ static void write_replayed(const char *path, const struct wm_entry *e)
             struct wm_entry with = *e;
             with.changes = &change;
             with.n_changes = i % 2;
+            wm_journal_await_room(j);
             if (wm_journal_append(j, &with, &last_seq, NULL) != WM_OK ||
                 (i % 256 == 255 && wm_journal_commit(j, last_seq, NULL) != WM_OK))
                 give_up("append failed");
@@ -378,7 +383,8 @@ static void bench_replay(const char *dir, const struct wm_entry *e, size_t frame
     wm_journal_reader_close(r);
     wm_journal_close(j);
 
-    const struct wm_recorder_options o = {data, &wm_io_posix, &wm_clock_system, SEGMENT_BYTES, 0};
+    const struct wm_recorder_options o = {
+        .data_dir = data, .io = &wm_io_posix, .clock = &wm_clock_system, .segment_bytes = SEGMENT_BYTES};
     struct wm_recorder *recorder;
     struct wm_err err = {0};
     t = now_s(CLOCK_MONOTONIC);
