@@ -343,6 +343,7 @@ static void chain_files(struct verify *v, size_t index, const struct wm_digest *
             continue;
         s->object = o;
         s->digest = index;
+        s->task.trail = d->trail;
         /* lower case, as chain_hash_is() and the AWS CLI want it */
         s->want_valid = wm_hex_decode(doc->files[i].hash_hex, s->want, sizeof s->want) &&
                         chain_hash_is(s->want, doc->files[i].hash_hex);

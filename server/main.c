@@ -35,9 +35,11 @@
 #include "waymark/banned.h"
 
 #define MASTER_KEY_BYTES 32
-/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader, its store. */
+/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader; of an upload:
+   its connection, and a file while it looks for credentials. */
 #define RESERVED_DESCRIPTORS 128
-#define TRAIL_DESCRIPTORS 16
+#define TRAIL_DESCRIPTORS 12
+#define UPLOAD_DESCRIPTORS 4
 /* After a failure health is red for at least so long, for those who look at it each second. Longer would only keep the
  * restart waiting that mends it. */
 #define FAILED_VISIBLE_MS 2000
@@ -209,12 +211,8 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     int n = snprintf(name, sizeof name, "trails/%s.db", t->name);
     if (n < 0 || (size_t)n >= sizeof name || !data_path(c, name, ledger))
         return path_too_long(c, err);
-    struct wm_store *store;
-    enum wm_status status = trail_store(c, t, &store, err);
-    if (status != WM_OK)
-        return status;
     const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec)); /* the settings take no other name */
-    const struct wm_trail_options o = {
+    struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
@@ -228,13 +226,20 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
-        .store = store,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
         .recorder = {record_event, d->recorder},
         .clock = &wm_clock_system,
     };
+    for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
+        enum wm_status status = trail_store(c, t, &o.stores[o.n_stores], err);
+        if (status != WM_OK) {
+            while (o.n_stores)
+                wm_store_free(o.stores[--o.n_stores]);
+            return status;
+        }
+    }
     return wm_trail_start(&o, out, err);
 }
 
@@ -424,7 +429,9 @@ static enum wm_status daemon_announce(struct daemon *d, struct wm_err *err)
  */
 static int64_t connections_allowed(const struct wm_config *c)
 {
-    const int64_t reserve = RESERVED_DESCRIPTORS + TRAIL_DESCRIPTORS * (int64_t)c->n_trails;
+    int64_t reserve = RESERVED_DESCRIPTORS;
+    for (size_t i = 0; i < c->n_trails; i++)
+        reserve += TRAIL_DESCRIPTORS + UPLOAD_DESCRIPTORS * c->trails[i].uploads;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return c->http.max_connections;

@@ -1,6 +1,7 @@
 """What the daemon says of itself: health, status and counts, in good days and in bad ones; and how it stops."""
 import json
 import os
+import pty
 import random
 import resource
 import signal
@@ -21,6 +22,19 @@ def waymark_status(server, *more):
                          env=clean_environment(**sanitizer_options()), timeout=PATIENCE, check=False)
     assert "Sanitizer" not in run.stderr, run.stderr
     return run.returncode, run.stdout, run.stderr
+
+
+def on_a_terminal(server, **environment):
+    """What waymark status prints there."""
+    ours, theirs = pty.openpty()
+    try:
+        run = subprocess.run([TOOL, "status", "--data-dir", server.data], stdout=theirs, timeout=PATIENCE, check=False,
+                             env=clean_environment(**sanitizer_options(), TERM="xterm", **environment))
+        assert run.returncode == 0
+        return os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def look(server):
@@ -78,6 +92,8 @@ def test_a_healthy_daemon(start_server):
     code, text, _ = waymark_status(server)
     assert code == 0 and "health     good" in text and "NOT" not in text, text
     assert "\033" not in text, "no colours but on a terminal"
+    assert "\033[32mgood\033[0m" in on_a_terminal(server)
+    assert "\033" not in on_a_terminal(server, NO_COLOR="1")
 
 
 def test_the_tool_says_when_it_cannot_ask(start_server, tmp_path):
@@ -250,6 +266,18 @@ def test_a_second_signal_stops_now_and_loses_nothing(start_server, minio):
     assert len(got) == len(set(got))
 
 
+def test_an_interrupt_that_was_ignored_stays_so(start_server):
+    """As a shell wants it of what it runs with &: Ctrl-C is for the program in front."""
+    server = start_server(ready=False)
+    server.prefix = ["env", "--ignore-signal=INT"]
+    server.start()
+    server.process.send_signal(signal.SIGINT)
+    for _ in range(3):
+        assert server.call("GET", "/channels").status == 200
+    server.stop()
+    assert "signal=TERM" in server.log() and "signal=INT" not in server.log()
+
+
 def test_a_start_can_be_watched_and_ended(start_server):
     """A start that takes long: here it waits for a file that somebody is to write into."""
     server = start_server()
@@ -272,6 +300,8 @@ def test_a_start_can_be_watched_and_ended(start_server):
     assert wait_for(answers, "the listener") == (200, "ok")
     assert health(server, "/readyz") == (503, "starting")
     assert server.send("GET", "/channels").status == 503
+    code, text, _ = waymark_status(server, "--endpoint", f"http://{server.listen}", "--credentials-file", path + ".kept")
+    assert code == 1 and "answers 503" in text, text
     end_at_once(server)
     os.replace(path + ".kept", path)
     server.start()
