@@ -409,7 +409,8 @@ static int set_up(void **state)
     env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), recorder->board, &wm_clock_system,
                                   master_key};
     n_recorded = 0;
-    dispatcher = (struct wm_dispatcher){&env, services, 3, auth, recorder, true, &n_recorded};
+    dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
+                                        .recorder = recorder, .record = true, .recorded = &n_recorded};
     cache = wm_sigv4_cache_new();
     wm_request_init(&request, 65536);
     wm_arena_init(&arena, 1 << 20);
