@@ -113,7 +113,8 @@ enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_nam
             .record = wm_buf_view(&text),
         };
         status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
-        note_append(r, status, &why);
+        if (status != WM_OK) /* that it fits into the room kept for it says nothing of calls */
+            note_append(r, status, &why);
     }
     wm_buf_done(&text);
     if (status == WM_OK)
@@ -325,6 +326,11 @@ static enum wm_status open_state(struct recorder *r, const struct wm_recorder_op
     if (n < 0 || (size_t)n >= sizeof path)
         return wm_fail(err, WM_E_LIMIT, "the data folder's path is longer than %u bytes", WM_MAX_PATH_BYTES);
     enum wm_status status = wm_state_open(path, &r->face.state, &r->cursor, err);
+    if (status != WM_OK)
+        return status;
+    uint8_t id[WM_JOURNAL_ID_BYTES];
+    wm_journal_id(r->face.journal, id);
+    status = wm_state_bind(r->face.state, id, err);
     if (status != WM_OK)
         return status;
     /* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. */
