@@ -55,15 +55,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
 {
     struct wm_request *r = p->r;
     char message[256], hash[WM_SHA256_HEX_BYTES];
-    struct wm_sigv4_request signed_request = {
-        .method = r->method,
-        .path = r->path,
-        .query = r->query,
-        .headers = r->headers,
-        .n_headers = r->n_headers,
-        .path_form = WM_SIGV4_PATH_NORMALIZED,
-        .payload_hash = {hash, sizeof hash},
-    };
+    const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
     p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);

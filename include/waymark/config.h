@@ -69,6 +69,12 @@ struct wm_config {
         size_t n_pause_followers;
         const char *reads_when_full;        /* "refuse" or "answer" */
     } journal;
+    struct {
+        const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */
+        const char *token;           /* pkcs11: URI; "": the keys are in files */
+        const char *token_module;    /* path of its PKCS#11 module */
+        const char *token_pin_file;  /* "": the systemd credential, if there is one */
+    } keys;
     struct wm_config_trail *trails;
     size_t n_trails;
 };

@@ -56,6 +56,13 @@ enum wm_status wm_store_s3_new(const struct wm_store_s3_options *o, struct wm_st
 enum wm_status wm_store_file_new(const struct wm_io *io, struct wm_view folder, struct wm_view bucket,
                                  struct wm_store **out, struct wm_err *err) WM_MUST_CHECK;
 
+/**
+ * A tar of such a folder, plain or compressed by gzip or zstd, to be read: it is indexed here; a compressed one is
+ * unpacked into a nameless file in $TMPDIR. May be used by several threads.
+ * @return WM_E_NOT_FOUND, WM_E_DENIED, WM_E_CORRUPT (not a tar, or it ends early), WM_E_FULL (in $TMPDIR), WM_E_IO …
+ */
+enum wm_status wm_store_tar_new(const char *path, struct wm_store **out, struct wm_err *err) WM_MUST_CHECK;
+
 void wm_store_free(struct wm_store *s); /* NULL allowed */
 
 /**

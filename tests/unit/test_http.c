@@ -562,6 +562,27 @@ static void a_forwarded_for_line_behind_many_headers_counts(void **state)
     text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
 }
 
+/* What is logged between the two calls. */
+static int log_before;
+
+static FILE *log_catch(enum wm_log_level level)
+{
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    log_before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    wm_log_set_level(level);
+    return log;
+}
+
+static void log_release(FILE *log)
+{
+    wm_log_set_level(WM_LOG_NOTICE);
+    assert_int_equal(dup2(log_before, STDERR_FILENO), STDERR_FILENO);
+    close(log_before);
+    rewind(log);
+}
+
 /* One line of the log for one event, and none of its fields written by a caller whom nobody knows. */
 static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
 {
@@ -572,11 +593,7 @@ static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
         "&X-Amz-Credential=AKIA%20from=192.0.2.1%20status=200%0Aa%C2%9Bb/20260301/us-east-1/mediapackage/aws4_request"
         " HTTP/1.1\r\nHost: x\r\n\r\n";
     static const char abandoned[] = "POST /x%20\"y\tstatus=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
-    FILE *log = tmpfile();
-    assert_non_null(log);
-    int before = dup(STDERR_FILENO);
-    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
-    wm_log_set_level(WM_LOG_INFO);
+    FILE *log = log_catch(WM_LOG_INFO);
     int fd = dial(w);
     put(fd, forged, sizeof forged - 1);
     int status = status_of(answer(fd));
@@ -587,13 +604,10 @@ static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
     close(fd);
     wm_server_stop(w->server, 1000);
     w->server = NULL;
-    wm_log_set_level(WM_LOG_NOTICE);
-    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
-    close(before);
+    log_release(log);
     assert_int_equal(status, 403);
     char line[4096];
     bool seen = false;
-    rewind(log);
     while (fgets(line, sizeof line, log)) {
         seen = seen || strstr(line, "by=AKIA");
         assert_null(strstr(line, "from=192.0.2.1"));
@@ -753,10 +767,20 @@ static void what_never_became_a_call_is_counted(void **state)
     memcpy(long_line, "GET /", 5);
     memset(long_header, 'a', sizeof long_header - 1);
     memcpy(long_header, "GET / HTTP/1.1\r\nHost: x\r\nX: ", 28);
+    FILE *log = log_catch(WM_LOG_NOTICE);
     assert_int_equal(status_of(ask(w, no_host, sizeof no_host - 1)), 400);
     assert_int_equal(status_of(ask(w, long_line, sizeof long_line - 1)), 414);
     assert_int_equal(status_of(ask(w, long_header, sizeof long_header - 1)), 431);
     assert_int_equal(status_of(ask(w, "POS", 3)), 408);
+    log_release(log);
+    char line[1000];
+    size_t lines = 0;
+    while (fgets(line, sizeof line, log)) { /* one for all of them: whoever can reach us can cause it at any rate */
+        assert_non_null(strstr(line, " request-rejected  status=400 more=0"));
+        lines++;
+    }
+    fclose(log);
+    assert_int_equal(lines, 1);
     int fd = dial(w);
     put(fd, half, sizeof half - 1);
     (void)poll(NULL, 0, 20);
