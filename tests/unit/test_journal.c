@@ -1546,11 +1546,13 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
         .io = table,
         .clock = &wm_clock_system,
         .segment_bytes = SMALL,
+        .max_bytes = 3 * SMALL,
         .ballast_bytes = SMALL / 4,
     };
     struct wm_journal *j = NULL;
     struct wm_journal_reader *r = NULL;
     struct wm_journal_recovery rec;
+    struct wm_journal_notice n_paused;
     struct wm_err err = {0};
     struct wm_entry e;
     struct made m;
@@ -1562,12 +1564,22 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
     assert_true(rec.next_seq > *acknowledged);
     *acknowledged = rec.next_seq - 1;
     assert_int_equal(wm_journal_set_cursor(j, "f", *acknowledged > 100 ? *acknowledged - 100 : 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "given up", 0), WM_OK);
+    wm_journal_allow_pause(j, "given up");
     bool good = true;
     for (int i = 0; i < 120 && good; i++) {
         uint64_t seq;
         make_entry(&m, *acknowledged + 1, 900);
+        if (i % 10 == 0) /* into the room that is kept, when there is no other */
+            m.e.flags |= WM_ENTRY_SERVICE;
         wm_journal_await_room(j);
         enum wm_status status = wm_journal_append(j, &m.e, &seq, &err);
+        if (status == WM_E_FULL && wm_journal_notice(j, &n_paused)) {
+            assert_string_equal(n_paused.follower, "given up");
+            wm_journal_noticed(j, &n_paused);
+            wm_journal_await_room(j);
+            status = wm_journal_append(j, &m.e, &seq, &err);
+        }
         if (status == WM_OK) {
             assert_int_equal(seq, *acknowledged + 1);
             status = wm_journal_commit(j, seq, &err);
@@ -1581,8 +1593,10 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
     if (wm_journal_reader_open(j, *acknowledged - 5, &r, &err) == WM_OK) {
         uint64_t n = *acknowledged - 5;
         enum wm_status status;
-        while ((status = wm_journal_reader_next(r, &e, &err)) == WM_OK)
+        while ((status = wm_journal_reader_next(r, &e, &err)) == WM_OK) {
+            e.flags &= (uint16_t)~WM_ENTRY_SERVICE;
             check_entry(&e, ++n, 900);
+        }
         if (status == WM_E_END)
             assert_int_equal(n, wm_journal_durable(j));
         wm_journal_reader_close(r);
@@ -1631,6 +1645,7 @@ static void each_failing_operation_gives_the_right_answer(void **state)
                 assert_int_equal(wm_journal_reader_open(j, rec.first_seq - 1, &r, NULL), WM_OK);
                 for (uint64_t i = rec.first_seq; i < rec.next_seq; i++) {
                     assert_int_equal(wm_journal_reader_next(r, &e, NULL), WM_OK);
+                    e.flags &= (uint16_t)~WM_ENTRY_SERVICE;
                     check_entry(&e, i, 900);
                 }
                 wm_journal_reader_close(r);
