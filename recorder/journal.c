@@ -58,8 +58,8 @@
  * Walk the segments in order and the frames in each. At the first place N where no valid frame follows (neither there
  * nor at the start of the next segment), look at all that lies behind, at every multiple of 8 to the end of the last
  * segment, and at the headers. If any valid frame or header claims synced_seq >= N, entry N was durable and is gone:
- * damage, and so it is if a follower has seen entry N. Opening fails, names the place, and changes nothing. Otherwise nothing behind N was ever acknowledged: the
- * tail is torn and is cut:
+ * damage, and so it is if a follower has seen entry N. Opening fails, names the place, and changes nothing. Otherwise
+ * nothing behind N was ever acknowledged: the tail is torn and is cut:
  *
  *   - Valid frames behind N, left by a batch of which another part is missing, are overwritten with zeros; else they
  *     would count again when a new entry N happened to end where they begin. So is what a batch could have reached: an

@@ -292,7 +292,8 @@ static enum wm_status find_end(struct recovery *r)
         first_behind = SEGMENT_HEADER_BYTES;
     }
     if (j->known_seq >= r->expected)
-        return damaged(r, r->last->ordinal, r->expected, "the journal ends in it, and a follower has seen more: segments are missing");
+        return damaged(r, r->last->ordinal, r->expected,
+                       "the journal ends in it, and a follower has seen more: segments are missing");
     return WM_OK;
 }
 

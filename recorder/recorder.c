@@ -329,16 +329,16 @@ static enum wm_status open_state(struct recorder *r, const struct wm_recorder_op
     return wm_state_open(path, &r->face.state, &r->cursor, err);
 }
 
-/* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. That the journal
- * ends too early it has found itself, before it changed anything. */
+/* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. That the
+ * journal ends too early it has found itself, before it changed anything. */
 static enum wm_status compare_state(struct recorder *r, const struct wm_journal_recovery *found, struct wm_err *err)
 {
     uint8_t id[WM_JOURNAL_ID_BYTES];
     wm_journal_id(r->face.journal, id);
     enum wm_status status = wm_state_bind(r->face.state, id, err);
     if (status == WM_OK && r->cursor + 1 < found->first_seq)
-        status = wm_fail(err, WM_E_CORRUPT, "state.db ends at entry %llu, but the journal begins at %llu: it is missing or "
-                         "too old", (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
+        status = wm_fail(err, WM_E_CORRUPT, "state.db ends at entry %llu, but the journal begins at %llu: it is missing "
+                         "or too old", (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
     if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
         status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
     return status;

@@ -67,7 +67,7 @@ struct wm_journal_options {
                                  0: no limit */
     uint64_t ballast_bytes;   /* kept on the disk beside the segments for what followers must write to move on, and given
                                  up when the disk is full. Up to 1 GiB; 0: none */
-    uint64_t known_seq;       /* a follower has seen this entry: a journal that ends before has lost some. 0: nothing known */
+    uint64_t known_seq;       /* a follower has seen this entry: a journal that ends before has lost some. 0: none */
 };
 
 /** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */

@@ -420,7 +420,8 @@ int main(int argc, char **argv)
     fflush(stdout);
     for (uint64_t i = 0; i < seeds; i++)
         one_seed(first + i);
-    printf("power_cut: %llu lives, %llu entries acknowledged, %llu more recovered, %llu cut, %llu failed syncs, %llu pauses\n",
+    printf("power_cut: %llu lives, %llu entries acknowledged, %llu more recovered, %llu cut, %llu failed syncs, "
+           "%llu pauses\n",
            (unsigned long long)total_lives, (unsigned long long)total_acknowledged, (unsigned long long)total_recovered,
            (unsigned long long)total_cut, (unsigned long long)total_sync_failures, (unsigned long long)total_paused);
     return 0;

@@ -1,5 +1,5 @@
-"""Disks that are full or turn read-only under the running daemon, and segments that were taken away: what cannot be recorded
-is refused before it has an effect, what was acknowledged is there afterwards, and it goes on by itself when it can.
+"""Disks that are full or turn read-only under the running daemon, and segments that were taken away: what cannot be
+recorded is refused before it has an effect, what was acknowledged is there afterwards, and it goes on by itself.
 
 The disks are real file systems, so the tests need the right to mount and are skipped without it.
 """
@@ -119,9 +119,13 @@ class Caller:
         return self.server.call("GET", "/channels/c")
 
 
+def events(store, name):
+    return [r for r in store.service_events() if r["eventName"] == name]
+
+
 def unrecorded(store):
-    events = [r["serviceEventDetails"] for r in store.service_events() if r["eventName"] == "CallsUnrecorded"]
-    return sum(e["refusedCalls"] for e in events), sum(e["answeredReads"] for e in events)
+    details = [r["serviceEventDetails"] for r in events(store, "CallsUnrecorded")]
+    return sum(d["refusedCalls"] for d in details), sum(d["answeredReads"] for d in details)
 
 
 @pytest.mark.parametrize("kind,reads", [("tmpfs", "answer"), ("ext4", "refuse")])
@@ -228,7 +232,7 @@ def test_a_pausable_trail_does_not_stop_the_others(start_server, own_minio):
     for _ in range(150):  # three times what the journal may hold
         wait_for(caller.change, "the journal to take calls")
     server.store.wait_for_ids(caller.acknowledged)
-    paused = [r for r in server.store.service_events() if r["eventName"] == "FollowerPaused"]
+    paused = events(server.store, "FollowerPaused")
     assert paused and paused[0]["serviceEventDetails"]["follower"] == "trail:away"
     assert paused[0]["serviceEventDetails"]["firstSequence"] == 1
     assert paused[0]["userIdentity"]["invokedBy"] == paused[0]["eventSource"] == "waymark.amazonaws.com"
@@ -237,7 +241,7 @@ def test_a_pausable_trail_does_not_stop_the_others(start_server, own_minio):
     server.restart()  # with a cursor whose next entry is gone
     own_minio.start()
     wait_for(lambda: look(server)[1]["trails"][1]["missed"] > 0, "what it missed")
-    missed = wait_for(lambda: [r for r in server.store.service_events() if r["eventName"] == "RecordsMissed"], "its event")
+    missed = wait_for(lambda: events(server.store, "RecordsMissed"), "its event")
     assert missed[0]["serviceEventDetails"]["firstSequence"] == 1
     assert caller.change(size=100)
     server.stop()
