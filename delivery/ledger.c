@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "waymark/banned.h"
 
@@ -23,7 +24,7 @@
     " sealed_digests INTEGER NOT NULL DEFAULT 0, started_s INTEGER NOT NULL, planned_s INTEGER NOT NULL DEFAULT 0,"  \
     " latest_delivery_s INTEGER NOT NULL DEFAULT 0, latest_digest_s INTEGER NOT NULL DEFAULT 0,"                     \
     " digest_start_s INTEGER NOT NULL, previous_bucket TEXT, previous_key TEXT, previous_hash TEXT,"                 \
-    " previous_signature TEXT,"                                                                                      \
+    " previous_signature TEXT, owner_id TEXT NOT NULL, host TEXT NOT NULL,"                                          \
     " CHECK (before_records + delivered_records + filtered_records + missed_records = cursor_seq)) STRICT;"          \
     "CREATE TABLE file_plan (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, records INTEGER NOT NULL,"    \
     " filtered INTEGER NOT NULL, number INTEGER NOT NULL, delivered_s INTEGER NOT NULL,"                             \
@@ -189,11 +190,16 @@ static enum wm_status ledger_make(struct wm_ledger *l, const struct wm_ledger_id
     status = ledger_exec(l, LEDGER_SCHEMA, err);
     if (status == WM_OK)
         status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, journal_id, cursor_seq,"
-                                   " before_records, started_s, digest_start_s)"
-                                   " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6)", &st, err);
+                                   " before_records, started_s, digest_start_s, owner_id, host)"
+                                   " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?8)", &st, err);
     if (status == WM_OK) {
-        char id[LEDGER_ID_BYTES];
+        char id[LEDGER_ID_BYTES], owner_id[WM_UUID_BYTES], host[WM_LEDGER_HOST_BYTES] = "";
         journal_id_text(who, id);
+        wm_uuid(owner_id);
+        if (gethostname(host, sizeof host - 1) != 0 || !wm_view_is_utf8(wm_view_of(host)))
+            host[0] = '\0'; /* it is for people only */
+        bind_text(st, 7, owner_id);
+        bind_text(st, 8, host);
         bind_view(st, 1, who->trail);
         bind_view(st, 2, who->account_id);
         bind_view(st, 3, who->region);
@@ -214,7 +220,7 @@ static enum wm_status ledger_load_head(struct wm_ledger *l, const struct wm_ledg
         l, "SELECT trail, account_id, region, journal_id, cursor_seq, before_records, delivered_records,"
            " filtered_records, missed_records, planned_files, delivered_files, digested_files, digested_records,"
            " sealed_digests, started_s, planned_s, latest_delivery_s, latest_digest_s, digest_start_s,"
-           " previous_bucket, previous_key, previous_hash, previous_signature FROM head", &st, err);
+           " previous_bucket, previous_key, previous_hash, previous_signature, owner_id, host FROM head", &st, err);
     if (status != WM_OK)
         return status;
     int rc = sqlite3_step(st);
@@ -248,6 +254,10 @@ static enum wm_status ledger_load_head(struct wm_ledger *l, const struct wm_ledg
                            !column_copy(st, at + 1, h.previous_key, sizeof h.previous_key) ||
                            !column_copy(st, at + 2, h.previous_hash, sizeof h.previous_hash) ||
                            !column_copy(st, at + 3, h.previous_signature, sizeof h.previous_signature))) {
+        status = ledger_corrupt(l, err, "head");
+        goto out;
+    }
+    if (!column_copy(st, at + 4, h.owner_id, sizeof h.owner_id) || !column_copy(st, at + 5, h.host, sizeof h.host)) {
         status = ledger_corrupt(l, err, "head");
         goto out;
     }

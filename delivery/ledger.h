@@ -38,6 +38,7 @@
 #define WM_LEDGER_KEY_BYTES (WM_MAX_OBJECT_KEY_BYTES + 1)
 #define WM_LEDGER_BUCKET_BYTES 256
 #define WM_LEDGER_CODEC_BYTES 8
+#define WM_LEDGER_HOST_BYTES 65 /* HOST_NAME_MAX of Linux and a NUL */
 
 /** Counters and positions; times are whole seconds since 1970. */
 struct wm_ledger_head {
@@ -52,6 +53,8 @@ struct wm_ledger_head {
     uint64_t digested_records;
     uint64_t sealed_digests;
     int64_t started_s;           /* when the trail began */
+    char owner_id[WM_UUID_BYTES]; /* made with the ledger: tells it from every other */
+    char host[WM_LEDGER_HOST_BYTES]; /* where it was made */
     int64_t planned_s;           /* delivery time of the newest plan */
     int64_t latest_delivery_s;   /* 0: never */
     int64_t latest_digest_s;     /* 0: never */

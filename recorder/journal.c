@@ -1,13 +1,13 @@
 /*
  * The journal: append, commit, cursors. Its parts: journal_frame.c (bytes), journal_segment.c (files ahead and behind),
- * journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
+ * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
  *
  * # The format
  *
  * 1. Files. A folder holds segments "<ordinal>.journal", the ordinal in decimal with at least 10 digits, from 1, without
  *    gaps; "lock", on which the process that has the journal open holds an flock; at times "spare" (a retired segment
- *    that waits for reuse), "fill.tmp" (one being made), and "tail" and "tail.tmp" (while the last batch is mended). A
- *    segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
+ *    that waits for reuse), "fill.tmp" (one being made), "ballast" (zeros, see journal_space.c), and "tail" and
+ *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
  *    we measured, overwriting zeros is 25 % faster per sync than growing a file. All numbers are little-endian. CRC-32
  *    is that of ISO 3309 (gzip).
  *
@@ -88,7 +88,8 @@
  * a thread of its own; when it is missing because the disk or max_bytes is full, the append is refused before it has
  * any effect, and succeeds again once the preparer, which keeps trying, has made one. Calls wait for one that is only
  * slow to come before they take any lock. The end of the current segment is kept, until there is a next one, for what the
- * service itself must still write: that a follower is paused, how many calls were refused, the closing mark.
+ * service itself must still write: that a follower is paused, how many calls were refused, the closing mark. The journal
+ * never takes the last of the disk, and keeps a ballast there, because followers must write in order to move on.
  */
 #include "journal_int.h"
 
@@ -127,6 +128,9 @@ static enum wm_status check_options(const struct wm_journal_options *o, struct w
     if (o->max_bytes != 0 && o->max_bytes < 2 * o->segment_bytes)
         return wm_fail(err, WM_E_INVALID, "max_bytes is %llu; it must hold at least two segments of %llu",
                        (unsigned long long)o->max_bytes, (unsigned long long)o->segment_bytes);
+    if (o->ballast_bytes > SEGMENT_MAX_BYTES)
+        return wm_fail(err, WM_E_INVALID, "ballast_bytes is %llu; it takes up to %u",
+                       (unsigned long long)o->ballast_bytes, SEGMENT_MAX_BYTES);
     if (strlen(o->dir) >= WM_MAX_PATH_BYTES)
         return wm_fail(err, WM_E_LIMIT, "the journal's path is longer than %u bytes", WM_MAX_PATH_BYTES);
     return WM_OK;
@@ -146,6 +150,7 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
     j->clock = o->clock;
     j->segment_bytes = o->segment_bytes;
     j->max_bytes = o->max_bytes;
+    j->ballast_bytes = o->ballast_bytes;
     j->lock_fd = -1;
     j->pending = &j->batches[0];
     wm_mutex_init(&j->mu);

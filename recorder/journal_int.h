@@ -176,8 +176,22 @@ enum wm_status wm_segment_prepare(struct wm_journal *j, uint64_t ordinal, uint64
 /** Take the file out of the journal, durably: it becomes the spare, or is removed. @thread preparer, open */
 enum wm_status wm_segment_retire(struct wm_journal *j, const struct wm_segment *seg, struct wm_err *err) WM_MUST_CHECK;
 void wm_segment_free(struct wm_journal *j, struct wm_segment *seg); /* closes it; NULL allowed */
+/** Zeros from the begin to `bytes`, synced in steps. @return WM_E_END: the journal is being closed */
+enum wm_status wm_segment_fill(struct wm_journal *j, int fd, uint64_t bytes, const char *path,
+                               struct wm_err *err) WM_MUST_CHECK;
 /** The thread that prepares the next segment and retires old ones. */
 void *wm_preparer_run(void *journal);
+
+/* ---- space on the disk (journal_space.c). @thread preparer, open ---- */
+
+/** May a new file take so much? @return WM_E_FULL: it would come too near to the disk's end */
+enum wm_status wm_space_check(struct wm_journal *j, uint64_t bytes, struct wm_err *err) WM_MUST_CHECK;
+/** The disk is full: let the followers have what was kept for them. */
+void wm_ballast_give_up(struct wm_journal *j);
+/** See to it that the ballast is there. @return false: there is no room for it at present */
+bool wm_ballast_keep(struct wm_journal *j) WM_MUST_CHECK;
+/** At opening, when a file of that name was found; gives it up when the disk is nearly full. */
+void wm_ballast_found(struct wm_journal *j);
 
 /* ---- reading through a window (journal_frame.c) ---- */
 
@@ -298,6 +312,7 @@ struct wm_journal {
     char *dir;
     uint64_t segment_bytes;
     uint64_t max_bytes;
+    uint64_t ballast_bytes;
     uint8_t id[JOURNAL_ID_BYTES];
     int lock_fd;
     pthread_t preparer;
@@ -340,6 +355,7 @@ struct wm_journal {
 
     /* ---- the preparer's ---- */
     bool spare;                  /* a file of segment_bytes waits under the name "spare" */
+    atomic_bool ballast;         /* "ballast" is there, with its full size; tests look at it */
 };
 
 /** Final: nothing is accepted any more. The first failure is the one that is told. */

@@ -8,7 +8,8 @@
  *     document(kind, id, document, seq)   seq: the entry that wrote it last
  *     cursor(name = 'state', seq, …)      every entry up to here is in `document`, and in one of the counts behind it
  *
- * Documents and cursor change in one transaction, so nothing is applied twice or left out. synchronous=FULL: the journal
+ * Documents and cursor change in one transaction, so nothing is applied twice or left out; of the changes of a document
+ * within it, only the last is written (state_latest.h). synchronous=FULL: the journal
  * retires entries on the word of the cursor, so the cursor must be durable when it is told; with NORMAL a power cut
  * could undo a transaction whose entries are gone already. The follower commits a few times a second, not per call.
  */
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "recorder/state_latest.h"
 #include "waymark/hash.h"
 
 #include "waymark/banned.h"
@@ -61,6 +63,7 @@ struct wm_state {
     sqlite3_stmt *put, *remove, *move, *begin, *commit, *rollback;
     struct wm_state_counts stored; /* its seq: the cursor in the copy */
     struct wm_state_counts seen;   /* its seq: entries up to here need nothing, or are in the copy */
+    struct wm_latest latest;       /* of the transaction under way */
     struct wm_mutex counts_mu;
     struct wm_state_counts shown;  /* under counts_mu: `seen`, for others to read */
 };
@@ -507,6 +510,7 @@ enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *
     wm_mutex_init(&s->counts_mu);
     wm_random(&s->random, sizeof s->random);
     s->random |= 1; /* 0 is xorshift's fixed point */
+    wm_latest_init(&s->latest);
     enum wm_status status = set_up(s, path, err);
     if (status == WM_OK)
         status = load(s, err);
@@ -527,6 +531,7 @@ void wm_state_close(struct wm_state *s)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         (void)sqlite3_finalize(all[i]); /* errors were reported when they arose */
     (void)sqlite3_close(s->db); /* what counts has been committed */
+    wm_latest_done(&s->latest);
     wm_mutex_lock(&s->mu);
     clear_reserved_locked(s);
     for (size_t i = 0; i < s->n_kinds; i++) {
@@ -570,21 +575,39 @@ static void bind_view(sqlite3_stmt *q, int i, struct wm_view v)
     (void)sqlite3_bind_text(q, i, v.ptr, (int)v.len, SQLITE_STATIC);
 }
 
-static enum wm_status store_changes(struct wm_state *s, const struct wm_entry *e, struct wm_err *err)
+static enum wm_status store_change(struct wm_state *s, const struct wm_change *c, uint64_t seq, struct wm_err *err)
+{
+    sqlite3_stmt *q = c->document.len ? s->put : s->remove;
+    bind_view(q, 1, c->kind);
+    bind_view(q, 2, c->id);
+    if (c->document.len) {
+        bind_view(q, 3, c->document);
+        (void)sqlite3_bind_int64(q, 4, (sqlite3_int64)seq); /* the index exists */
+    }
+    bool ok = step(q);
+    (void)sqlite3_clear_bindings(q); /* the texts do not stay */
+    return ok ? WM_OK : fail_sql(s, err, "store a document in the state's copy");
+}
+
+static enum wm_status store_latest(struct wm_state *s, struct wm_err *err)
+{
+    enum wm_status status = WM_OK;
+    for (const struct wm_latest_change *l = s->latest.first; l && status == WM_OK; l = l->next)
+        status = store_change(s, &l->change, l->seq, err);
+    wm_latest_clear(&s->latest);
+    return status;
+}
+
+static enum wm_status keep_changes(struct wm_state *s, const struct wm_entry *e, struct wm_err *err)
 {
     for (size_t i = 0; i < e->n_changes; i++) {
-        const struct wm_change *c = &e->changes[i];
-        sqlite3_stmt *q = c->document.len ? s->put : s->remove;
-        bind_view(q, 1, c->kind);
-        bind_view(q, 2, c->id);
-        if (c->document.len) {
-            bind_view(q, 3, c->document);
-            (void)sqlite3_bind_int64(q, 4, (sqlite3_int64)e->seq); /* the index exists */
-        }
-        bool ok = step(q);
-        (void)sqlite3_clear_bindings(q); /* the texts end with the entry */
-        if (!ok)
-            return fail_sql(s, err, "store a document in the state's copy");
+        if (wm_latest_add(&s->latest, &e->changes[i], e->seq))
+            continue;
+        enum wm_status status = store_latest(s, err);
+        if (status != WM_OK)
+            return status;
+        if (!wm_latest_add(&s->latest, &e->changes[i], e->seq))
+            return wm_fail(err, WM_E_NOMEM, "no memory for the state's copy");
     }
     return WM_OK;
 }
@@ -640,7 +663,7 @@ enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, 
         if (status == WM_OK && e.n_changes > 0)
             status = begin_once(s, &begun, err);
         if (status == WM_OK)
-            status = store_changes(s, &e, err);
+            status = keep_changes(s, &e, err);
         if (status == WM_OK && memory_too)
             status = apply_now(s, e.changes, e.n_changes, err);
         if (status != WM_OK)
@@ -648,6 +671,9 @@ enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, 
         count_entry(&seen, &e);
         n++;
     }
+    status = store_latest(s, err);
+    if (status != WM_OK)
+        goto out;
     /* The cursor alone is written when the journal has fallen silent, or is far ahead. */
     if (!begun && seen.seq > s->stored.seq && ((ended && n == 0) || seen.seq - s->stored.seq >= STATE_CURSOR_LAG))
         status = begin_once(s, &begun, err);
@@ -657,6 +683,7 @@ out:
     if (status != WM_OK) {
         if (begun)
             (void)step(s->rollback); /* fails when SQLite has rolled back by itself: the same end */
+        wm_latest_clear(&s->latest);
         s->seen = s->stored; /* the caller reads again from the copy's cursor */
         show_counts(s);
         return status;

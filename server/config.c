@@ -117,7 +117,7 @@ static const struct setting server_settings[] = {
     {.key = "keys.passphrase_file", .type = SETTING_TEXT, .offset = AT(keys.passphrase_file), .fallback = "",
      .valid = text_any, .help = "encrypts private keys; default: the systemd credential waymark.passphrase, or in the clear"},
     {.key = "keys.token", .type = SETTING_TEXT, .offset = AT(keys.token), .fallback = "", .valid = text_token,
-     .expected = "a PKCS#11 URI without a PIN, such as pkcs11:token=waymark",
+     .expected = "a PKCS#11 URI, such as pkcs11:token=waymark",
      .help = "the PKCS#11 token that holds the keys; default: they are in files"},
     {.key = "keys.token_module", .type = SETTING_TEXT, .offset = AT(keys.token_module), .fallback = "",
      .valid = text_any, .help = "the token's PKCS#11 module, such as /usr/lib/softhsm/libsofthsm2.so"},
@@ -499,11 +499,10 @@ static bool text_address_block(struct wm_view v)
     return slash == v.len || wm_view_to_u64(wm_view_sub(v, slash + 1, v.len), most, &bits) == WM_OK;
 }
 
-/* The rest of it is read by who opens the token. A PIN in the settings would be shown by --dump-config. */
+/* The rest of it is read by who opens the token. */
 static bool text_token(struct wm_view v)
 {
-    char text[1024];
-    return v.len == 0 || (wm_view_starts(v, "pkcs11:") && wm_view_copy(v, text, sizeof text) && !strstr(text, "pin-"));
+    return v.len == 0 || wm_view_starts(v, "pkcs11:");
 }
 
 /* ---- numbers with units ---- */
@@ -1341,9 +1340,12 @@ static enum wm_status config_check(struct config *c, struct wm_err *err)
         }
         bool has_token = c->pub.keys.token[0] != '\0';
         if (strcmp(s->key, "keys.token") == 0 && has_token && c->pub.keys.token_module[0] == '\0')
-            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "needs token_module");
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "expected token_module beside it, the path of its library");
+        /* What stands in the settings is shown by --dump-config, and by messages. */
+        if (strcmp(s->key, "keys.token") == 0 && strstr(c->pub.keys.token, "pin-"))
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "expected no PIN in the URI; token_pin_file names its file");
         if (strncmp(s->key, "keys.token_", 11) == 0 && !has_token && **(const char *const *)setting_slot(c, s, NO_TRAIL))
-            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "means something only with token");
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "means something only with keys.token");
     }
     for (size_t i = 0; i < c->pub.n_trails; i++) {
         enum wm_status status = config_check_trail(c, i, err);

@@ -16,8 +16,8 @@
  *     http_completed    sent, or the client left: the wm_request goes back to the loop
  *
  * A request that waits is not suspended: the library asks for its reply again in each run ("try again next time" in
- * its connection.c), and takes no other connection for it. That is what we want, since the next run comes right behind
- * the commit; suspending and resuming costs two epoll_ctl and a recv in vain for each call, 2 µs.
+ * its connection.c). That is what we want, since the next run comes right behind the commit; suspending and resuming
+ * costs two epoll_ctl and a recv in vain for each call, 2 µs.
  *
  * Deadlines are ours, not the library's: it can only close a connection, and a client that was too slow is told so.
  */
@@ -114,7 +114,7 @@ struct wm_server {
     struct wm_server_options o;
     struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
     atomic_bool serving;
-    uint64_t recorded;               /* under the state's lock */
+    _Atomic uint64_t recorded;
     uint64_t calls_before;           /* as auth and recorder */
     struct wm_wall_ns started;
     struct wm_mono_ns started_mono;
@@ -423,6 +423,7 @@ static bool loop_answer_aside(struct http_loop *loop, struct exchange *x)
         .started_mono = s->started_mono,
         .calls = server_counts(s),
         .calls_before = serving ? s->calls_before : 0,
+        .others = s->n_loops - 1,
     };
     return wm_monitor_answer(&m, loop->cache, &x->request);
 }
@@ -467,6 +468,18 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     }
 }
 
+/* Let the library ask for replies, send them, and take what has come; again, as long as requests come. So a reply is sent
+ * before the next commit, for which it would have to wait, and who asks again at once still rides on that commit. It ends,
+ * since a connection has one request at a time. */
+static void loop_take(struct http_loop *loop)
+{
+    const struct exchange *newest;
+    do {
+        newest = loop->waiting;
+        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+    } while (loop->waiting != newest);
+}
+
 static void loop_end_turn(struct http_loop *loop)
 {
     struct exchange *x = loop->waiting, *next;
@@ -482,9 +495,6 @@ static void loop_end_turn(struct http_loop *loop)
         else
             exchange_give_back(loop, x); /* the client left meanwhile */
     }
-    /* The library takes one run to ask for the replies, and one to send them; the next turn's is the second. Sent before
-     * the next commit, or they would wait for it. */
-    (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
 }
 
 /* Dispatch and commit at once, for the rare request that is answered before it is whole. */
@@ -677,7 +687,7 @@ static void *loop_run(void *arg)
         int timeout_ms = loop_timeout_ms(loop);
         if (timeout_ms != 0)
             (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
-        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+        loop_take(loop);
 
         /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;

@@ -1,8 +1,8 @@
 /*
  * waymarkd: wires the modules together by the settings, and takes them apart in order.
  *
- * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), keys, trails (they
- * register their cursors before the first append); then calls are served.
+ * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), cursors of the trails
+ * (before the first append), keys, trails; then calls are served.
  * Stop: server (no newcomers, calls in flight are answered and committed), trails (deliver what is durable, up to a
  * deadline), recorder. What is not delivered waits in the journal for the next start.
  * A failed journal: trails first, and the server stays meanwhile: calls are answered 503, health is red. Then the process
@@ -23,6 +23,7 @@
 #include "waymark/config.h"
 #include "waymark/credentials.h"
 #include "waymark/hash.h"
+#include "waymark/json.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
 #include "waymark/secret.h"
@@ -34,9 +35,11 @@
 #include "waymark/banned.h"
 
 #define MASTER_KEY_BYTES 32
-/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader, its store. */
+/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader; of an upload:
+   its connection, and a file while it looks for credentials. */
 #define RESERVED_DESCRIPTORS 128
-#define TRAIL_DESCRIPTORS 16
+#define TRAIL_DESCRIPTORS 12
+#define UPLOAD_DESCRIPTORS 4
 /* After a failure health is red for at least so long, for those who look at it each second. Longer would only keep the
  * restart waiting that mends it. */
 #define FAILED_VISIBLE_MS 2000
@@ -109,6 +112,27 @@ static enum wm_status secret_open(const char *file, const char *credential, stru
     return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
 }
 
+static enum wm_status record_event(void *arg, const char *name, struct wm_view details, struct wm_err *err)
+{
+    return wm_recorder_event(arg, name, details, err);
+}
+
+/* That the keys could not be opened belongs into the trail; it is told once somebody has mended it. */
+static void record_refusal(struct daemon *d, const struct wm_err *why)
+{
+    struct wm_buf details;
+    wm_buf_init(&details, 4 * WM_ERR_MESSAGE_BYTES);
+    wm_buf_add_str(&details, "{\"reason\":");
+    wm_json_write_string(&details, wm_view_of(why->message));
+    wm_buf_add_char(&details, '}');
+    struct wm_err err;
+    enum wm_status status = wm_buf_status(&details);
+    if (status == WM_OK)
+        status = wm_recorder_event(d->recorder, "RefuseSigningKeys", wm_buf_view(&details), &err);
+    wm_buf_done(&details);
+    (void)status; /* why the start failed is logged in any case, and why the journal did */
+}
+
 static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
@@ -122,6 +146,8 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
         .board = d->recorder->board,
         .token_uri = c->keys.token,
         .token_module = c->keys.token_module,
+        .record = c->journal.enabled ? record_event : NULL,
+        .record_arg = d->recorder,
     };
     enum wm_status status = secret_open(c->keys.passphrase_file, "waymark.passphrase", &o.passphrases, err);
     if (status == WM_OK)
@@ -131,8 +157,9 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
         return status;
     }
     status = wm_signer_open(&o, &d->signer, err);
-    /* A key now rather than for the first digest: whoever asks for the public keys finds them from the start. */
-    return status == WM_OK ? wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err) : status;
+    if (status == WM_OK) /* now rather than for the first digest: whoever asks for the public keys finds one from the start */
+        status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
+    return status;
 }
 
 /* ---- trails ---- */
@@ -176,11 +203,6 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
     return wm_store_s3_new(&s3, out, err);
 }
 
-static enum wm_status trail_event(void *recorder, const char *event_name, struct wm_view details, struct wm_err *err)
-{
-    return wm_recorder_event(recorder, event_name, details, err);
-}
-
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
                                  struct wm_err *err)
 {
@@ -189,12 +211,8 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     int n = snprintf(name, sizeof name, "trails/%s.db", t->name);
     if (n < 0 || (size_t)n >= sizeof name || !data_path(c, name, ledger))
         return path_too_long(c, err);
-    struct wm_store *store;
-    enum wm_status status = trail_store(c, t, &store, err);
-    if (status != WM_OK)
-        return status;
     const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec)); /* the settings take no other name */
-    const struct wm_trail_options o = {
+    struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
@@ -208,13 +226,20 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
-        .store = store,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
-        .recorder = {trail_event, d->recorder},
+        .recorder = {record_event, d->recorder},
         .clock = &wm_clock_system,
     };
+    for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
+        enum wm_status status = trail_store(c, t, &o.stores[o.n_stores], err);
+        if (status != WM_OK) {
+            while (o.n_stores)
+                wm_store_free(o.stores[--o.n_stores]);
+            return status;
+        }
+    }
     return wm_trail_start(&o, out, err);
 }
 
@@ -287,6 +312,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .ballast_bytes = WM_BALLAST_BYTES,
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
     };
@@ -309,9 +335,18 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (made)
         wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
 
-    status = signer_open(d, err);
+    for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
+        status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
     if (status != WM_OK)
         return status;
+    struct wm_err why = {0};
+    status = signer_open(d, &why);
+    if (status != WM_OK) {
+        if (c->journal.enabled)
+            record_refusal(d, &why);
+        *err = why;
+        return status;
+    }
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);
@@ -394,7 +429,9 @@ static enum wm_status daemon_announce(struct daemon *d, struct wm_err *err)
  */
 static int64_t connections_allowed(const struct wm_config *c)
 {
-    const int64_t reserve = RESERVED_DESCRIPTORS + TRAIL_DESCRIPTORS * (int64_t)c->n_trails;
+    int64_t reserve = RESERVED_DESCRIPTORS;
+    for (size_t i = 0; i < c->n_trails; i++)
+        reserve += TRAIL_DESCRIPTORS + UPLOAD_DESCRIPTORS * c->trails[i].uploads;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return c->http.max_connections;

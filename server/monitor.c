@@ -103,10 +103,8 @@ static void read_counts(struct status *s)
 {
     struct wm_recorder *recorder = s->m->dispatcher->recorder;
     wm_state_counts(recorder->state, &s->counted);
-    wm_state_lock(recorder->state); /* no call is between its entry and being counted */
-    s->recorded = *s->m->dispatcher->recorded;
+    s->recorded = atomic_load(s->m->dispatcher->recorded);
     wm_journal_stats(recorder->journal, &s->journal);
-    wm_state_unlock(recorder->state);
 }
 
 static void add_journal(struct status *s)
@@ -144,42 +142,44 @@ static bool calls_complete(const struct status *s)
     if (met < s->m->calls_before || s->journal.last_seq < c->seq)
         return false;
     met -= s->m->calls_before;
-    return met <= s->recorded && s->recorded - met <= s->journal.last_seq - c->seq &&
+    return met <= s->recorded + s->m->others && s->recorded <= met + (s->journal.last_seq - c->seq) &&
            s->m->calls.acknowledged + s->m->calls.lost <= s->recorded;
 }
 
-static void add_calls(struct status *s)
+struct named_count {
+    const char *name;
+    uint64_t n;
+};
+
+/* An object of counts, ended by one without a name, and whether its equation holds. */
+static void add_counts(struct status *s, const char *name, const struct named_count *counts, bool complete,
+                       const char *problem)
 {
-    const struct wm_call_counts *n = &s->m->calls;
-    struct wm_json *o = wm_json_set_object(s->arena, s->root, "calls");
-    bool complete = calls_complete(s);
-    set_u64(s, o, "received", n->received);
-    set_u64(s, o, "recorded", s->recorded);
-    set_u64(s, o, "acknowledged", n->acknowledged);
-    set_u64(s, o, "refused", n->refused);
-    set_u64(s, o, "lost", n->lost);
-    set_u64(s, o, "unrecorded", n->unrecorded);
-    set_u64(s, o, "abandoned", n->abandoned);
-    set_u64(s, o, "rejected", n->rejected);
+    struct wm_json *o = wm_json_set_object(s->arena, s->root, name);
+    for (; counts->name; counts++)
+        set_u64(s, o, counts->name, counts->n);
     wm_json_set_bool(s->arena, o, "complete", complete);
     if (!complete)
-        add_problem(s, WM_LIT("the calls recorded since the start are not those that the journal holds"));
+        add_problem(s, wm_view_of(problem));
 }
 
-static void add_counted(struct status *s)
+static void add_calls_and_counted(struct status *s)
 {
+    const struct wm_call_counts *n = &s->m->calls;
     const struct wm_state_counts *c = &s->counted;
-    struct wm_json *o = wm_json_set_object(s->arena, s->root, "counted");
-    bool complete = wm_state_counts_add_up(c);
-    set_u64(s, o, "seq", c->seq);
-    set_u64(s, o, "reads", c->reads);
-    set_u64(s, o, "changes", c->changes);
-    set_u64(s, o, "refused", c->refused);
-    set_u64(s, o, "service", c->service);
-    set_u64(s, o, "earlier", c->earlier);
-    wm_json_set_bool(s->arena, o, "complete", complete);
-    if (!complete)
-        add_problem(s, WM_LIT("the entries counted are not as many as the journal's numbers say"));
+    const struct named_count calls[] = {
+        {"received", n->received},     {"recorded", s->recorded},   {"acknowledged", n->acknowledged},
+        {"refused", n->refused},       {"lost", n->lost},           {"unrecorded", n->unrecorded},
+        {"abandoned", n->abandoned},   {"rejected", n->rejected},   {NULL, 0},
+    };
+    const struct named_count counted[] = {
+        {"seq", c->seq},         {"reads", c->reads},     {"changes", c->changes}, {"refused", c->refused},
+        {"service", c->service}, {"earlier", c->earlier}, {NULL, 0},
+    };
+    add_counts(s, "calls", calls, calls_complete(s),
+               "the calls recorded since the start are not those that the journal holds");
+    add_counts(s, "counted", counted, wm_state_counts_add_up(c),
+               "the entries counted are not as many as the journal's numbers say");
 }
 
 /* How old is the oldest entry behind the cursor? The journal knows; a walk through one segment at most. */
@@ -286,8 +286,7 @@ static void write_status(struct status *s, struct wm_buf *out)
                     (wm_clock_mono(clock).ns - s->m->started_mono.ns) / WM_NS_PER_S);
     add_followers_and_trails(s); /* reads the counts that the others show */
     add_journal(s);
-    add_calls(s);
-    add_counted(s);
+    add_calls_and_counted(s);
     if (s->m->phase == WM_PHASE_STOPPING)
         add_problem(s, WM_LIT("the daemon is stopping"));
     if (wm_arena_status(s->arena) != WM_OK)
@@ -305,15 +304,7 @@ static bool is_root(const struct wm_monitor *m, struct wm_sigv4_cache *cache, co
     struct wm_identity who;
     wm_sha256(r->body.data, r->body.len, sha);
     wm_hex(sha, sizeof sha, hash);
-    const struct wm_sigv4_request request = {
-        .method = r->method,
-        .path = r->path,
-        .query = r->query,
-        .headers = r->headers,
-        .n_headers = r->n_headers,
-        .path_form = WM_SIGV4_PATH_NORMALIZED,
-        .payload_hash = {hash, sizeof hash},
-    };
+    const struct wm_sigv4_request request = wm_request_as_signed(r, hash);
     return wm_sigv4_parse(&request, &claim, message) == WM_SIGV4_OK &&
            wm_auth_identify(m->dispatcher->auth, cache, &request, &claim, WM_LIT(STATUS_SIGNING_NAME),
                             wm_clock_wall(m->dispatcher->env->clock), &who, message) == WM_SIGV4_OK &&

@@ -65,6 +65,8 @@ struct wm_journal_options {
                                  the next one. Below 2 MiB the largest entries fit into no segment */
     uint64_t max_bytes;       /* of all segments together, at least two; an append that would need more is refused.
                                  0: no limit */
+    uint64_t ballast_bytes;   /* kept on the disk beside the segments for what followers must write to move on, and given
+                                 up when the disk is full. Up to 1 GiB; 0: none */
 };
 
 /** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */

@@ -1,7 +1,7 @@
 /**
  * One trail: a follower of the journal that batches records into trail files, puts them into its store, and seals a
- * signed digest each period. One thread per trail, with its own store, cursor and ledger; what is in the bucket is
- * there exactly once:
+ * signed digest each period. One thread per trail, and one for each upload at a time, with its own stores, cursor and
+ * ledger; what is in the bucket is there exactly once:
  *
  *  1. A file's plan (first and last sequence number, key, delivery time) is durable in the ledger before its upload
  *     begins, and its content is a pure function of plan and journal. A retry writes the same bytes under the same key.
@@ -29,6 +29,9 @@
 #include "waymark/status.h"
 #include "waymark/store.h"
 
+/* S3 clients gain little from more; each has a connection and a compressed file in memory. */
+#define WM_TRAIL_MAX_UPLOADS 16
+
 struct wm_trail;
 
 /** Record what a trail did, durably (recorder.h, wm_recorder_event). */
@@ -51,7 +54,9 @@ struct wm_trail_options {
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
     bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */
-    struct wm_store *store;        /* handed over: freed with the trail, also when wm_trail_start fails */
+    struct wm_store *stores[WM_TRAIL_MAX_UPLOADS]; /* handles of one store, so many uploads at a time; handed over: freed
+                                      with the trail, also when wm_trail_start fails */
+    size_t n_stores;
     struct wm_journal *journal;
     struct wm_board *board;
     struct wm_signer *signer;
@@ -60,6 +65,11 @@ struct wm_trail_options {
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
 };
 
+/**
+ * Keep the journal whole for a trail that is about to start: what is appended meanwhile (by another trail, by the keys)
+ * must not make it drop segments that this one still needs. To be called for every trail before the first append.
+ */
+enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
 /**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
  * its thread. A new trail begins with the oldest entry that the journal still has.

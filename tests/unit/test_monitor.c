@@ -10,15 +10,17 @@
 
 #include "server/monitor.h"
 #include "tests/support/folder.h"
+#include "waymark/credentials.h"
 #include "waymark/json.h"
 #include "waymark/log.h"
 
-static char dir[FOLDER_BYTES], key_id[129], secret[129];
+static char dir[FOLDER_BYTES];
+static struct wm_credentials root;
 static struct wm_recorder *recorder;
 static struct wm_auth *auth;
 static struct wm_service_env env;
 static struct wm_dispatcher dispatcher;
-static uint64_t recorded;
+static _Atomic uint64_t recorded;
 static struct wm_monitor monitor;
 static struct wm_sigv4_cache *cache;
 static struct wm_request request;
@@ -27,7 +29,7 @@ static struct wm_arena arena;
 static int set_up(void **state)
 {
     (void)state;
-    char path[FOLDER_BYTES + 20], line[300];
+    char path[FOLDER_BYTES + 20];
     folder_make(dir);
     snprintf(path, sizeof path, "%s/credentials", dir);
     const struct wm_recorder_options r = {
@@ -36,13 +38,8 @@ static int set_up(void **state)
     bool made;
     if (wm_recorder_open(&r, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK)
         return -1;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f)) {
-        (void)sscanf(line, "aws_access_key_id = %128s", key_id);
-        (void)sscanf(line, "aws_secret_access_key = %128s", secret);
-    }
-    if (f)
-        fclose(f);
+    if (wm_credentials_load(&wm_io_posix, path, WM_LIT("waymark"), &root, NULL) != WM_OK)
+        return -1;
     env = (struct wm_service_env){
         .account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"), .board = recorder->board,
         .clock = &wm_clock_system};
@@ -98,7 +95,7 @@ static const struct wm_json *look(void)
     char hash[WM_SHA256_HEX_BYTES];
     uint8_t sha[WM_SHA256_BYTES];
     static struct wm_sigv4_signature s; /* the request keeps pointing at it */
-    struct wm_json *root = NULL;
+    struct wm_json *document = NULL;
     wm_request_clear(&request);
     request.method = WM_LIT("GET");
     request.path = WM_LIT("/_waymark/status");
@@ -107,7 +104,7 @@ static const struct wm_json *look(void)
     wm_hex(sha, sizeof sha, hash);
     const struct wm_sigv4_request r = {.method = request.method, .path = request.path, .headers = request.headers,
                                        .n_headers = 1, .payload_hash = {hash, sizeof hash}};
-    const struct wm_sigv4_credentials c = {.access_key_id = wm_view_of(key_id), .secret = wm_view_of(secret),
+    const struct wm_sigv4_credentials c = {.access_key_id = wm_view_of(root.access_key_id), .secret = wm_view_of(root.secret),
                                            .region = WM_LIT("us-east-1"), .service = WM_LIT("waymark")};
     assert_int_equal(wm_sigv4_sign(cache, &r, &c, wm_clock_wall(&wm_clock_system), &s), WM_OK);
     request.headers[request.n_headers++] = (struct wm_sigv4_header){WM_LIT("x-amz-date"), wm_view_of(s.date)};
@@ -117,8 +114,8 @@ static const struct wm_json *look(void)
     assert_true(wm_monitor_answer(&monitor, cache, &request));
     assert_int_equal(request.status, 200);
     wm_arena_clear(&arena);
-    assert_int_equal(wm_json_parse(&arena, wm_buf_view(&request.out), &root, NULL), WM_OK);
-    return root;
+    assert_int_equal(wm_json_parse(&arena, wm_buf_view(&request.out), &document, NULL), WM_OK);
+    return document;
 }
 
 static int64_t number(const struct wm_json *object, const char *name)

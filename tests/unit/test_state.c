@@ -197,7 +197,7 @@ static struct wm_journal *open_journal(void)
         .dir = log_dir,
         .io = &wm_io_posix,
         .clock = &wm_clock_system,
-        .segment_bytes = 256u * 1024u,
+        .segment_bytes = 2u << 20, /* room for several large documents behind each other */
     };
     assert_int_equal(wm_journal_open(&o, &j, NULL, NULL), WM_OK);
     return j;
@@ -244,6 +244,47 @@ static void copy_follows_the_journal_with_its_cursor(void **state)
     s = must_open(6);
     check(s, "k", "one", "{\"v\":3}");
     check(s, "k", "two", NULL);
+    wm_state_close(s);
+    wm_journal_reader_close(r);
+    wm_journal_close(j);
+}
+
+/* Of a run of entries the last change of each document counts, also where the run needs more memory than is kept. */
+static void a_run_of_changes_leaves_the_last_of_each(void **state)
+{
+    (void)state;
+    static char large[5][250 * 1024 + 1];
+    struct wm_journal *j = open_journal();
+    struct wm_state *s = must_open(0);
+    struct wm_journal_reader *r = NULL;
+    uint64_t cursor;
+    journal_change(j, "same", "{\"v\":1}");
+    journal_change(j, "shrinks", "{\"longer\":2}");
+    journal_change(j, "gone", "{\"v\":3}");
+    journal_change(j, "back", "{\"v\":4}");
+    journal_change(j, "gone", NULL);
+    journal_change(j, "back", NULL);
+    for (size_t i = 0; i < 5; i++) {
+        memset(large[i], 'a' + (int)i, sizeof large[i] - 1);
+        large[i][0] = large[i][sizeof large[i] - 2] = '"';
+        journal_change(j, i < 3 ? "large" : i == 3 ? "large 3" : "large 4", large[i]);
+    }
+    journal_change(j, "back", "{\"v\":6}");
+    journal_change(j, "shrinks", "{}");
+    journal_change(j, "same", "{\"v\":\"a longer text\"}");
+    assert_int_equal(wm_journal_reader_open(j, 0, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    assert_int_equal(cursor, 14);
+    wm_state_close(s);
+
+    s = must_open(14);
+    check(s, "k", "same", "{\"v\":\"a longer text\"}");
+    check(s, "k", "shrinks", "{}");
+    check(s, "k", "gone", NULL);
+    check(s, "k", "back", "{\"v\":6}");
+    check(s, "k", "large", large[2]);
+    check(s, "k", "large 3", large[3]);
+    check(s, "k", "large 4", large[4]);
     wm_state_close(s);
     wm_journal_reader_close(r);
     wm_journal_close(j);
@@ -459,6 +500,7 @@ int main(void)
         TEST(changes_of_one_call_apply_together),
         TEST(limits_are_kept_before_any_effect),
         TEST(copy_follows_the_journal_with_its_cursor),
+        TEST(a_run_of_changes_leaves_the_last_of_each),
         TEST(replay_applies_to_memory_too),
         TEST(failed_transaction_stores_nothing_and_is_done_again),
         TEST(each_entry_is_counted_once_through_restarts_and_failures),
