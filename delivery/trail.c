@@ -405,6 +405,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
                        t->o.ledger_path, (unsigned long long)wm_ledger_planned_seq(t->own.ledger),
                        (unsigned long long)wm_journal_durable(t->o.journal));
     status = trail_hold(t, &gone_seq, err);
+    if (status == WM_OK && t->o.may_pause)
+        wm_journal_allow_pause(t->o.journal, t->follower);
     t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     t->own.untold = true; /* perhaps: the first turn looks */
     if (status == WM_OK)

@@ -446,7 +446,7 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
     if (x->request.seq == 0)
-        count(s->o.record ? &loop->counts.refused : &loop->counts.unrecorded);
+        count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
 
 /* Make durable what was dispatched, and turn the replies of what could not be into 503. */
@@ -811,7 +811,8 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     s->started = wm_clock_wall(o->env->clock);
     s->started_mono = wm_clock_mono(o->env->clock);
     s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
-                                           .record = o->record, .recorded = &s->recorded};
+                                           .record = o->record, .answer_reads = o->answer_reads,
+                                           .recorded = &s->recorded};
     enum wm_status status = WM_OK;
     if (o->threads < 1 || o->threads > 64)
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);

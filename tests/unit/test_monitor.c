@@ -250,7 +250,9 @@ static void a_trail_shows_where_it_is_and_what_ails_it(void **state)
     snprintf(t.latest_digest_error, sizeof t.latest_digest_error, "AccessDenied");
     problem_is(post(&t), "trail demo does not seal: AccessDenied");
     t = trail(6, 0, 0, 6);
-    t.paused = true;
+    const struct wm_journal_notice pause = {.pause = true, .follower = "trail:demo", .first_seq = 1, .last_seq = 6};
+    assert_int_equal(wm_journal_set_cursor(recorder->journal, "trail:demo", 0), WM_OK);
+    wm_journal_noticed(recorder->journal, &pause);
     s = post(&t);
     problem_is(s, "trail demo is paused");
     assert_true(truth(wm_json_get(s, "trails")->first, "paused"));
