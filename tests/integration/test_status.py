@@ -87,7 +87,7 @@ def test_a_healthy_daemon(start_server):
     assert status["calls"]["received"] == status["calls"]["recorded"] == status["calls"]["acknowledged"] == 3
     counted = status["counted"]
     assert (counted["reads"], counted["changes"], counted["refused"]) == (1, 1, 1)
-    assert status["trails"][0]["delivered"] == 3 + counted["service"] == len(server.store.records())
+    assert status["trails"][0]["delivered"] == 3 + counted["service"] == len(server.store.all_records())
     assert set(ids) <= set(server.store.request_ids())
     code, text, _ = waymark_status(server)
     assert code == 0 and "health     good" in text and "NOT" not in text, text
@@ -144,7 +144,7 @@ def test_the_counts_hold_through_kills_under_load(start_server):
     counted = status["counted"]
     assert told <= counted["seq"] - counted["service"] <= sent
     assert status["calls"]["acknowledged"] == status["calls"]["recorded"] <= told
-    assert status["trails"][0]["delivered"] == counted["seq"] == len(server.store.records())
+    assert status["trails"][0]["delivered"] == counted["seq"] == len(server.store.all_records())
 
 
 def test_the_bucket_is_away_and_comes_back(start_s3_server, own_minio):
@@ -200,7 +200,7 @@ def test_the_journal_is_full_and_has_room_again(start_server, own_minio):
     assert_complete(status)
     store = Bucket(own_minio, bucket)
     assert set(ids) <= set(store.request_ids())
-    assert len(store.records()) == status["trails"][0]["delivered"]
+    assert len(store.all_records()) == status["trails"][0]["delivered"]
 
 
 def test_a_failed_journal_is_seen_before_the_process_ends(start_server):
