@@ -314,11 +314,28 @@ static void trail_free(struct wm_trail *t)
     free(t);
 }
 
+static void trail_follower_name(struct wm_view trail, struct wm_buf *out)
+{
+    wm_buf_addf(out, "trail:%.*s", WM_ARG(trail));
+}
+
+enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err)
+{
+    struct wm_buf follower;
+    wm_buf_init(&follower, 256);
+    trail_follower_name(name, &follower);
+    enum wm_status status = wm_buf_status(&follower);
+    if (status == WM_OK)
+        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), 0);
+    wm_buf_done(&follower);
+    return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %.*s", WM_ARG(name));
+}
+
 static enum wm_status trail_copy_options(struct wm_trail *t, struct wm_err *err)
 {
     struct wm_buf follower;
     wm_buf_init(&follower, 256);
-    wm_buf_addf(&follower, "trail:%.*s", WM_ARG(t->o.name));
+    trail_follower_name(t->o.name, &follower);
     t->name = wm_view_dup(t->o.name);
     t->account_id = wm_view_dup(t->o.account_id);
     t->region = wm_view_dup(t->o.region);
@@ -388,6 +405,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
                        t->o.ledger_path, (unsigned long long)wm_ledger_planned_seq(t->own.ledger),
                        (unsigned long long)wm_journal_durable(t->o.journal));
     status = trail_hold(t, &gone_seq, err);
+    if (status == WM_OK && t->o.may_pause)
+        wm_journal_allow_pause(t->o.journal, t->follower);
     t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     t->own.untold = true; /* perhaps: the first turn looks */
     if (status == WM_OK)

@@ -83,28 +83,33 @@ static bool checkpoint_concerns(const struct verify *v, const struct verify_pin 
     if ((v->bucket.len && !wm_view_eq(p->bucket, v->bucket)) || !wm_view_starts(p->key, v->top))
         return false;
     verify_classify(v, &o, d);
-    return v->o->trail.len == 0 || wm_view_eq(v->o->trail, d->trail);
+    return o.kind == VERIFY_DIGEST && (v->o->trail.len == 0 || wm_view_eq(v->o->trail, d->trail));
 }
 
 void verify_checkpoint_plan(struct verify *v)
 {
-    struct verify_digest d;
+    struct verify_digest named;
+    uint8_t want[WM_SHA256_BYTES];
     for (size_t i = 0; i < v->checkpoint.n_pins && v->failed == WM_OK; i++) {
         const struct verify_pin *p = &v->checkpoint.pins[i];
-        if (!checkpoint_concerns(v, p, &d))
+        if (!checkpoint_concerns(v, p, &named))
             continue;
         struct verify_object *o = verify_find(v, p->key);
-        if (!o) {
+        const struct verify_digest *d = o ? &v->digests[o->digest] : NULL;
+        bool hex = wm_hex_decode(p->hash_hex, want, sizeof want);
+        WM_ASSERT(hex); /* checkpoint_read_pin() has looked */
+        if (!d) {
             verify_plan_line(v, VERIFY_FINDING, "cut", p->key, "missing: the checkpoint names it");
-            continue;
+        } else if (d->state == VERIFY_UNREAD) { /* of a time that was not asked for */
+            struct verify_step *s = verify_plan(v, VERIFY_STEP_PINNED);
+            if (!s)
+                return;
+            s->object = o;
+            memcpy(s->want, want, sizeof s->want);
+            verify_planned(v, s);
+        } else if ((d->state == VERIFY_GOOD || d->state == VERIFY_BAD) && memcmp(d->hash, want, sizeof want) != 0) {
+            verify_plan_line(v, VERIFY_FINDING, "replaced", p->key, "is not the digest that the checkpoint names");
         }
-        enum verify_state state = o->kind == VERIFY_DIGEST ? v->digests[o->digest].state : VERIFY_UNREAD;
-        struct verify_step *s = state == VERIFY_MOVED || state == VERIFY_UNKNOWN ? NULL : verify_plan(v, VERIFY_STEP_PINNED);
-        if (!s) /* it has its finding */
-            continue;
-        s->object = o;
-        s->want_valid = wm_hex_decode(p->hash_hex, s->want, sizeof s->want);
-        verify_planned(v, s);
     }
 }
 
@@ -112,9 +117,7 @@ void verify_settle_pinned(struct verify *v, struct verify_step *s)
 {
     if (!verify_await(v, &s->task))
         return;
-    if (s->task.reading == VERIFY_GONE)
-        verify_say(v, false, "cut", s->object->key, "missing: the checkpoint names it");
-    else if (s->task.reading != VERIFY_READ || memcmp(s->task.hash, s->want, sizeof s->want) != 0)
+    if (s->task.reading != VERIFY_READ || memcmp(s->task.hash, s->want, sizeof s->want) != 0)
         verify_say(v, false, "replaced", s->object->key, "is not the digest that the checkpoint names");
 }
 

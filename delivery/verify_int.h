@@ -110,6 +110,7 @@ struct verify_task {
     /* set by who asks */
     enum verify_task_kind kind;
     const struct verify_object *object;
+    struct wm_view trail;            /* of the digest that lists it */
     struct verify_task *next;        /* in the queue */
     /* set by the worker, to be looked at when done */
     bool done;                       /* under pool.mu */

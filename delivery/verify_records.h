@@ -35,6 +35,7 @@ struct verify_numbers {
 /** The place of a scan, so that the caller can hash a piece while it is in the cache. */
 struct verify_scan {
     struct wm_view text;
+    struct wm_view trail;   /* whose RecordsMissed count */
     size_t at;              /* how much was scanned */
     uint64_t in_string;     /* all ones within a string */
     uint64_t escaped;       /* 1 when the next byte is escaped */
@@ -45,11 +46,9 @@ struct verify_scan {
     struct verify_numbers n;
 };
 
-void verify_scan_init(struct verify_scan *s, struct wm_view text);
+/** @param trail  whose AwsServiceEvents named RecordsMissed count */
+void verify_scan_init(struct verify_scan *s, struct wm_view text, struct wm_view trail);
 /** Scan up to `len`, rounded down to a multiple of 64 unless it is all. */
 void verify_scan_to(struct verify_scan *s, size_t len);
-
-/** The whole text at once. */
-void verify_scan_text(struct wm_view text, struct verify_numbers *out);
 
 #endif

@@ -42,18 +42,22 @@ static bool rest_sealed(const struct verify *v, const struct verify_object *o, i
     return newest_s != INT64_MIN;
 }
 
-/* How many trails have digests in the file's account and region; *out_all: all of them are verified. */
-static size_t rest_trails(const struct verify *v, const struct verify_object *o, bool *out_all)
+/* Are there digests of the file's account and region that are not verified, and may list it? */
+static bool rest_others(const struct verify *v, const struct verify_object *o)
+{
+    for (size_t i = 0; i < v->n_trails; i++)
+        if (!v->trails[i].wanted && rest_same_place(&v->trails[i], o))
+            return true;
+    return false;
+}
+
+/* Is there but one trail that may have written to the file's account and region? */
+static bool rest_alone(const struct verify *v, const struct verify_object *o)
 {
     size_t n = 0;
-    *out_all = true;
-    for (size_t i = 0; i < v->n_trails; i++) {
-        if (!rest_same_place(&v->trails[i], o))
-            continue;
-        n++;
-        *out_all &= v->trails[i].wanted;
-    }
-    return n;
+    for (size_t i = 0; i < v->n_trails; i++)
+        n += v->trails[i].sealed && rest_same_place(&v->trails[i], o);
+    return n == 1;
 }
 
 /* ---- copies ---- */
@@ -103,7 +107,6 @@ static const struct verify_object *rest_same_content(const struct verify *v, con
  */
 void verify_settle_pending(struct verify *v, struct verify_step *s)
 {
-    bool all;
     if (!verify_await(v, &s->task) || !rest_make_contents(v))
         return;
     if (s->task.reading != VERIFY_READ) {
@@ -111,7 +114,7 @@ void verify_settle_pending(struct verify *v, struct verify_step *s)
         return;
     }
     const struct verify_object *same = rest_same_content(v, s->task.hash);
-    if (same && rest_trails(v, s->object, &all) == 1)
+    if (same && rest_alone(v, s->object))
         verify_say(v, false, "repeated", s->object->key, "repeats the content of %.*s", WM_ARG(same->key));
     else
         v->result->files_pending++;
@@ -122,14 +125,11 @@ void verify_settle_pending(struct verify *v, struct verify_step *s)
 static void rest_file(struct verify *v, struct verify_object *o)
 {
     int64_t slot_s, sealed_s, open_s;
-    bool all;
-    if (rest_trails(v, o, &all) > 0 && !all)
-        return; /* what is not verified may list it */
     if (!verify_file_time(o, &slot_s)) {
         verify_plan_line(v, VERIFY_FINDING, "odd-file", o->key, "no digest lists it, and it is not the name of a trail file");
         return;
     }
-    if (slot_s < v->from_s || slot_s > v->until_s - REST_SLOT_S)
+    if (rest_others(v, o) || slot_s < v->from_s || slot_s > v->until_s - REST_SLOT_S)
         return;
     if (!rest_sealed(v, o, &sealed_s, &open_s)) {
         verify_plan_line(v, VERIFY_FINDING, "no-chain", o->key, "no digest lists it, and its account and region have none");

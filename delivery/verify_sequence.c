@@ -62,29 +62,27 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
     q->numbered = true;
     if (n->numbered < n->records) {
         sequence_unnumbered(v, o, "some of its records have no sequence number");
-    } else {
-        uint64_t last = q->known ? q->last : n->first - 1;
-        if (n->first <= last || n->order_number) {
-            bool begins = n->first <= last;
-            verify_say(v, false, "order", o->key, "its records are not in order: sequence number %llu follows %llu",
-                       (unsigned long long)(begins ? n->first : n->order_number),
-                       (unsigned long long)(begins ? last : n->order_after));
-            v->settled.clean = false;
-        } else if (q->sure && n->first > last + 1) {
-            sequence_gap(v, o, last + 1, n->first - 1);
-        }
-        for (unsigned i = 0; i < n->n_gaps; i++) /* a number that files before had is not missing */
-            if (n->gaps[i].last > last)
-                sequence_gap(v, o, n->gaps[i].first > last ? n->gaps[i].first : last + 1, n->gaps[i].last);
-        q->sure = true;
-        if (v->settled.any) {
-            v->settled.first = v->settled.first ? v->settled.first : n->first;
-            v->settled.last = n->highest;
-        }
+        q->last = q->known && q->last > n->highest ? q->last : n->highest;
+        q->known = true;
+        return;
     }
-    if (!q->known || n->highest > q->last)
-        q->last = n->highest;
-    q->known = true;
+    uint64_t last = q->known ? q->last : n->first - 1;
+    if (n->first <= last || n->order_number) { /* what is missing may stand elsewhere */
+        bool begins = n->first <= last;
+        verify_say(v, false, "order", o->key, "its records are not in order: sequence number %llu follows %llu",
+                   (unsigned long long)(begins ? n->first : n->order_number),
+                   (unsigned long long)(begins ? last : n->order_after));
+        v->settled.clean = false;
+    } else {
+        if (q->sure && n->first > last + 1)
+            sequence_gap(v, o, last + 1, n->first - 1);
+        for (unsigned i = 0; i < n->n_gaps; i++)
+            sequence_gap(v, o, n->gaps[i].first, n->gaps[i].last);
+    }
+    v->settled.first = v->settled.first ? v->settled.first : n->first;
+    v->settled.last = n->highest > last ? n->highest : last;
+    q->last = v->settled.last;
+    q->known = q->sure = true;
 }
 
 static int sequence_compare_ranges(const void *left, const void *right)

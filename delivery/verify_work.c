@@ -75,7 +75,7 @@ static enum wm_status work_file(struct work *w, struct verify_task *t)
     if (status != WM_OK || t->reading != VERIFY_READ)
         return status;
     struct wm_view text = wm_buf_view(&w->content);
-    verify_scan_init(&scan, text);
+    verify_scan_init(&scan, text, t->trail);
     for (size_t at = 0; at < text.len; at += WORK_PIECE_BYTES) {
         size_t end = text.len - at < WORK_PIECE_BYTES ? text.len : at + WORK_PIECE_BYTES;
         wm_sha256_stream_add(w->sha256, text.ptr + at, end - at);

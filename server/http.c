@@ -114,7 +114,7 @@ struct wm_server {
     struct wm_server_options o;
     struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
     atomic_bool serving;
-    uint64_t recorded;               /* under the state's lock */
+    _Atomic uint64_t recorded;
     uint64_t calls_before;           /* as auth and recorder */
     struct wm_wall_ns started;
     struct wm_mono_ns started_mono;
@@ -423,6 +423,7 @@ static bool loop_answer_aside(struct http_loop *loop, struct exchange *x)
         .started_mono = s->started_mono,
         .calls = server_counts(s),
         .calls_before = serving ? s->calls_before : 0,
+        .others = s->n_loops - 1,
     };
     return wm_monitor_answer(&m, loop->cache, &x->request);
 }
@@ -445,7 +446,7 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
     if (x->request.seq == 0)
-        count(s->o.record ? &loop->counts.refused : &loop->counts.unrecorded);
+        count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
 
 /* Make durable what was dispatched, and turn the replies of what could not be into 503. */
@@ -810,7 +811,8 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     s->started = wm_clock_wall(o->env->clock);
     s->started_mono = wm_clock_mono(o->env->clock);
     s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
-                                           .record = o->record, .recorded = &s->recorded};
+                                           .record = o->record, .answer_reads = o->answer_reads,
+                                           .recorded = &s->recorded};
     enum wm_status status = WM_OK;
     if (o->threads < 1 || o->threads > 64)
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);

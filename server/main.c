@@ -1,8 +1,8 @@
 /*
  * waymarkd: wires the modules together by the settings, and takes them apart in order.
  *
- * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), keys, trails (they
- * register their cursors before the first append); then calls are served.
+ * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), cursors of the trails
+ * (before the first append), keys, trails; then calls are served.
  * Stop: server (no newcomers, calls in flight are answered and committed), trails (deliver what is durable, up to a
  * deadline), recorder. What is not delivered waits in the journal for the next start.
  * A failed journal: trails first, and the server stays meanwhile: calls are answered 503, health is red. Then the process
@@ -23,6 +23,7 @@
 #include "waymark/config.h"
 #include "waymark/credentials.h"
 #include "waymark/hash.h"
+#include "waymark/json.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
 #include "waymark/secret.h"
@@ -111,6 +112,27 @@ static enum wm_status secret_open(const char *file, const char *credential, stru
     return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
 }
 
+static enum wm_status record_event(void *arg, const char *name, struct wm_view details, struct wm_err *err)
+{
+    return wm_recorder_event(arg, name, details, err);
+}
+
+/* That the keys could not be opened belongs into the trail; it is told once somebody has mended it. */
+static void record_refusal(struct daemon *d, const struct wm_err *why)
+{
+    struct wm_buf details;
+    wm_buf_init(&details, 4 * WM_ERR_MESSAGE_BYTES);
+    wm_buf_add_str(&details, "{\"reason\":");
+    wm_json_write_string(&details, wm_view_of(why->message));
+    wm_buf_add_char(&details, '}');
+    struct wm_err err;
+    enum wm_status status = wm_buf_status(&details);
+    if (status == WM_OK)
+        status = wm_recorder_event(d->recorder, "RefuseSigningKeys", wm_buf_view(&details), &err);
+    wm_buf_done(&details);
+    (void)status; /* why the start failed is logged in any case, and why the journal did */
+}
+
 static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
@@ -124,6 +146,8 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
         .board = d->recorder->board,
         .token_uri = c->keys.token,
         .token_module = c->keys.token_module,
+        .record = c->journal.enabled ? record_event : NULL,
+        .record_arg = d->recorder,
     };
     enum wm_status status = secret_open(c->keys.passphrase_file, "waymark.passphrase", &o.passphrases, err);
     if (status == WM_OK)
@@ -133,8 +157,9 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
         return status;
     }
     status = wm_signer_open(&o, &d->signer, err);
-    /* A key now rather than for the first digest: whoever asks for the public keys finds them from the start. */
-    return status == WM_OK ? wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err) : status;
+    if (status == WM_OK) /* now rather than for the first digest: whoever asks for the public keys finds one from the start */
+        status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
+    return status;
 }
 
 /* ---- trails ---- */
@@ -178,9 +203,12 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
     return wm_store_s3_new(&s3, out, err);
 }
 
-static enum wm_status trail_event(void *recorder, const char *event_name, struct wm_view details, struct wm_err *err)
+static bool may_pause(const struct wm_config *c, const char *trail)
 {
-    return wm_recorder_event(recorder, event_name, details, err);
+    for (size_t i = 0; i < c->journal.n_pause_followers; i++)
+        if (strcmp(c->journal.pause_followers[i], trail) == 0)
+            return true;
+    return false;
 }
 
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
@@ -203,13 +231,14 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
         .late_after_ms = t->late_after_ms,
+        .may_pause = may_pause(c, t->name),
         .digest_period_s = t->digest_period_s,
         .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
-        .recorder = {trail_event, d->recorder},
+        .recorder = {record_event, d->recorder},
         .clock = &wm_clock_system,
     };
     for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
@@ -267,6 +296,7 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .services = services,
         .n_services = sizeof services / sizeof services[0],
         .record = c->journal.enabled,
+        .answer_reads = strcmp(c->journal.reads_when_full, "answer") == 0,
     };
     return wm_server_start(&server, &d->server, err);
 }
@@ -315,9 +345,18 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (made)
         wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
 
-    status = signer_open(d, err);
+    for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
+        status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
     if (status != WM_OK)
         return status;
+    struct wm_err why = {0};
+    status = signer_open(d, &why);
+    if (status != WM_OK) {
+        if (c->journal.enabled)
+            record_refusal(d, &why);
+        *err = why;
+        return status;
+    }
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);

@@ -103,10 +103,8 @@ static void read_counts(struct status *s)
 {
     struct wm_recorder *recorder = s->m->dispatcher->recorder;
     wm_state_counts(recorder->state, &s->counted);
-    wm_state_lock(recorder->state); /* no call is between its entry and being counted */
-    s->recorded = *s->m->dispatcher->recorded;
+    s->recorded = atomic_load(s->m->dispatcher->recorded);
     wm_journal_stats(recorder->journal, &s->journal);
-    wm_state_unlock(recorder->state);
 }
 
 static void add_journal(struct status *s)
@@ -144,7 +142,7 @@ static bool calls_complete(const struct status *s)
     if (met < s->m->calls_before || s->journal.last_seq < c->seq)
         return false;
     met -= s->m->calls_before;
-    return met <= s->recorded && s->recorded - met <= s->journal.last_seq - c->seq &&
+    return met <= s->recorded + s->m->others && s->recorded <= met + (s->journal.last_seq - c->seq) &&
            s->m->calls.acknowledged + s->m->calls.lost <= s->recorded;
 }
 
@@ -224,7 +222,14 @@ static void add_follower(struct status *s, struct wm_json *list, struct wm_view 
     wm_json_set_bool(s->arena, o, "paused", paused);
 }
 
-static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t)
+/* The journal goes on without it, be it that it has not met that yet. */
+static bool is_paused(struct wm_journal *journal, const char *follower)
+{
+    struct wm_journal_follower f;
+    return wm_journal_find_follower(journal, follower, &f) && f.paused;
+}
+
+static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t, bool paused)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
     bool complete =
@@ -245,13 +250,13 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_u64(s, o, "missed", t->missed_records);
     set_u64(s, o, "pending", durable > t->cursor_seq ? durable - t->cursor_seq : 0);
     set_lag(s, o, t->cursor_seq);
-    wm_json_set_bool(s->arena, o, "paused", t->paused);
+    wm_json_set_bool(s->arena, o, "paused", paused);
     wm_json_set_bool(s->arena, o, "complete", complete);
     if (t->latest_delivery_error[0])
         add_problem(s, wm_arena_printf(s->arena, "trail %s does not deliver: %s", t->name, t->latest_delivery_error));
     if (t->latest_digest_error[0])
         add_problem(s, wm_arena_printf(s->arena, "trail %s does not seal: %s", t->name, t->latest_digest_error));
-    if (t->paused)
+    if (paused)
         add_problem(s, wm_arena_printf(s->arena, "trail %s is paused: the journal was full", t->name));
     if (!complete)
         add_problem(s, wm_arena_printf(s->arena, "trail %s has passed %llu entries, but before, delivered, filtered "
@@ -267,8 +272,10 @@ static void add_followers_and_trails(struct status *s)
     read_counts(s); /* behind the board: no trail is further than the journal */
     add_follower(s, followers, WM_LIT("state"), s->counted.seq, false);
     for (size_t i = 0; i < n; i++) {
-        add_follower(s, followers, wm_arena_printf(s->arena, "trail:%s", all[i].name), all[i].cursor_seq, all[i].paused);
-        add_trail(s, trails, &all[i]);
+        struct wm_view name = wm_arena_printf(s->arena, "trail:%s", all[i].name);
+        bool paused = name.len && is_paused(s->m->dispatcher->recorder->journal, name.ptr);
+        add_follower(s, followers, name, all[i].cursor_seq, paused);
+        add_trail(s, trails, &all[i], paused);
     }
 }
 

@@ -34,7 +34,6 @@ struct wm_board_trail {
     uint64_t missed_records;    /* left the journal before the trail could deliver them */
     uint64_t cursor_seq;
     struct wm_wall_ns oldest_pending; /* eventTime of the oldest record that is not delivered, as far as it was read */
-    bool paused;                /* the journal does not wait for the trail any more */
 };
 
 /** One public key, as ListPublicKeys gives it. */

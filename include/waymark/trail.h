@@ -60,11 +60,17 @@ struct wm_trail_options {
     struct wm_journal *journal;
     struct wm_board *board;
     struct wm_signer *signer;
+    bool may_pause;                /* a full journal may go on without this trail (journal.h, wm_journal_notice) */
     struct wm_trail_recorder recorder; /* event NULL: what is missed is only logged */
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
 };
 
+/**
+ * Keep the journal whole for a trail that is about to start: what is appended meanwhile (by another trail, by the keys)
+ * must not make it drop segments that this one still needs. To be called for every trail before the first append.
+ */
+enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
 /**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
  * its thread. A new trail begins with the oldest entry that the journal still has.

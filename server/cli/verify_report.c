@@ -131,9 +131,10 @@ static void report_summary_json(struct verify_report *r, const struct wm_verify_
     report_number(&b, "files", v->files);
     report_number(&b, "filesValid", v->files_valid);
     report_number(&b, "filesPending", v->files_pending);
-    report_number(&b, "filesResumed", v->files_resumed);
     report_number(&b, "records", v->records);
     report_number(&b, "findings", v->findings);
+    if (r->a->resume)
+        report_number(&b, "filesResumed", v->files_resumed);
     if (err)
         report_member(&b, "error", wm_view_of(err->message));
     wm_buf_add_char(&b, '}');

@@ -701,7 +701,7 @@ def a_file_twice_under_another_name(t):
 def records_moved_and_sealed(t):
     """a record is moved from one file to the one before it, and all from there signed anew"""
     moved = []
-    t.trail.set_records(3, 1, lambda records: moved.append(records.pop(1)))
+    t.trail.set_records(3, 1, lambda records: moved.append(records.pop(0)))
     t.trail.set_records(3, 0, lambda records: records.insert(0, moved[0]))
     t.trail.reseal(3)
     return found("order", t.files[3][0])

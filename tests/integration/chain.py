@@ -82,6 +82,7 @@ class Bucket:
 
     def __init__(self, folder):
         self.folder = folder
+        os.makedirs(folder, exist_ok=True)
 
     def path(self, key):
         return os.path.join(self.folder, key)
@@ -151,11 +152,15 @@ class Trail:
 
     def copy_to(self, folder):
         """The same trail in a copy of its bucket."""
+        shutil.copytree(self.bucket.folder, folder)
+        return self.copy_in(Bucket(folder))
+
+    def copy_in(self, bucket):
+        """The same trail, in a bucket that has it."""
         other = Trail.__new__(Trail)
-        other.__dict__.update(self.__dict__, bucket=Bucket(folder))
+        other.__dict__.update(self.__dict__, bucket=bucket)
         other.digests, other.files, other.documents, other.previous = copy.deepcopy(
             (self.digests, self.files, self.documents, self.previous))
-        shutil.copytree(self.bucket.folder, folder)
         return other
 
     def file_key(self, delivered, unique):

@@ -32,7 +32,7 @@ class Good:
                                   *(self.keys[name] for name in ("past", "now", "next")))
         self.trail, self.other = good_chain(os.path.join(self.folder, "good"), self.keys, codec)
         self.checkpoint = os.path.join(self.folder, "checkpoint")
-        verdict = verify(VERIFY_SCRIPT, self.trail.bucket.folder, self.public, self.checkpoint)
+        verdict = verify(TOOL, self.trail.bucket.folder, self.public, self.checkpoint)
         assert verdict[0] == 0, verdict
 
     def attacked(self, attack, folder):
@@ -41,9 +41,7 @@ class Good:
         bucket, public = os.path.join(folder, "bucket"), os.path.join(folder, "public-keys.json")
         shutil.copy(self.public, public)
         trail = self.trail.copy_to(bucket)
-        other = self.other.copy_to(os.path.join(folder, "unused"))
-        other.bucket = trail.bucket
-        t = Attacked(folder, trail, other, self.keys, public)
+        t = Attacked(folder, trail, self.other.copy_in(trail.bucket), self.keys, public)
         return t, attack(t)
 
 
@@ -56,13 +54,14 @@ def verify(tool, folder, public, checkpoint=None):
                          env=clean_environment(**sanitizer_options()))
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     for line in lines:
-        line.pop("records", None)  # counted by waymark verify only
+        for own in ("records", "filesResumed"):  # only waymark verify counts them
+            line.pop(own, None)
     return run.returncode, lines, run.stderr
 
 
 def both(t, checkpoint):
     """What both verifiers say; each has its own copy of the checkpoint, and must leave it as it was."""
-    tools=[VERIFY_SCRIPT]
+    tools = [TOOL] if REDUCED else [TOOL, VERIFY_SCRIPT]
     copies = [shutil.copy(checkpoint, os.path.join(t.folder, f"checkpoint{n}")) for n in range(2)] if checkpoint else [None] * 2
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda tool, copy: verify(tool, t.bucket.folder, t.public, copy), tools, copies))
@@ -148,12 +147,12 @@ def test_attack_is_named(good, validate, committed, tmp_path, attack):
         assert findings(lines) == sorted(expected), (lines, said)
     assert verdicts[0][1] == verdicts[-1][1] or attack.rc == 2, "the verifiers differ"
     if attack.pinned:  # and nothing else tells of it
-        unpinned = verify(VERIFY_SCRIPT, t.bucket.folder, t.public)
+        unpinned = verify(TOOL, t.bucket.folder, t.public)
         assert unpinned[0] in (0, 2) and not findings(unpinned[1]), unpinned
         for n in range(len(verdicts)):
             with open(good.checkpoint, "rb") as a, open(os.path.join(t.folder, f"checkpoint{n}"), "rb") as b:
                 assert a.read() == b.read(), "a checkpoint was moved on by a run that is not good"
-    if not REDUCED:
+    if attack in ATTACKS[::4] and not REDUCED:  # a sample, for time's sake; printing the page asks of all
         assert row(attack, expected, aws_says(validate, t)) + "\n" in committed, "docs/tampering.md says something else"
 
 

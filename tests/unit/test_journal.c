@@ -228,6 +228,20 @@ static void settle(struct wm_journal *j)
     }
 }
 
+/* Append and commit until it is full. @return the last number */
+static uint64_t fill_up(struct wm_journal *j, uint64_t n)
+{
+    struct made m;
+    uint64_t seq;
+    for (;; n++) {
+        make_entry(&m, n + 1, -1);
+        wm_journal_await_room(j);
+        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
+            return n;
+        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    }
+}
+
 /* ---- the ordinary ---- */
 
 static void entries_come_back_as_they_were(void **state)
@@ -497,17 +511,157 @@ static void nothing_is_retired_too_early(void **state)
     assert_int_equal(wm_journal_reader_next(r, &e, NULL), WM_OK); /* stands in the first segment */
     assert_int_equal(wm_journal_set_cursor(j, "first", 602), WM_OK);
     assert_int_equal(wm_journal_set_cursor(j, "late", 602), WM_OK);
-    usleep(30000);
-    wm_journal_stats(j, &s);
-    assert_int_equal(s.first_seq, 1);
-    uint64_t n = 1;
-    while (wm_journal_reader_next(r, &e, NULL) == WM_OK)
-        check_entry(&e, ++n, -1);
-    assert_int_equal(n, 602);
     wait_until_retired(j, 500);
     wm_journal_reader_close(r);
     put_range(j, 603, 610, 1);
     assert_int_equal(read_all(j, 600), 610);
+    wm_journal_close(j);
+}
+
+/* A reader holds nothing back. Its file is taken away, and used again, while it stands there: what it gives is right up to
+ * the end, and then it says so. */
+static void a_reader_left_behind_is_told_so(void **state)
+{
+    (void)state;
+    struct wm_journal *j = must_open(dir, NULL);
+    struct wm_journal_reader *readers[3] = {NULL};
+    struct wm_journal_stats s;
+    struct wm_entry e;
+    struct wm_err err = {0};
+    uint64_t next[3] = {1, 1, 1}, n = 600;
+    put_range(j, 1, n, 50);
+    assert_int_equal(wm_journal_set_cursor(j, "f", 0), WM_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(wm_journal_reader_open(j, 0, &readers[i], NULL), WM_OK);
+    for (int i = 0; i < 40; i++, next[1]++) /* one has its window full, one has read nothing, one is at the end of its own */
+        assert_int_equal(wm_journal_reader_next(readers[1], &e, NULL), WM_OK);
+    wm_journal_stats(j, &s);
+    for (int i = 0; i < 130; i++, next[2]++)
+        assert_int_equal(wm_journal_reader_next(readers[2], &e, NULL), WM_OK);
+    for (int round = 0; round < 10; round++, n += 100) { /* the same files, over and over */
+        put_range(j, n + 1, n + 100, 20);
+        assert_int_equal(wm_journal_set_cursor(j, "f", n + 100), WM_OK);
+        settle(j);
+    }
+    wait_until_retired(j, 1000);
+    for (int i = 0; i < 3; i++) {
+        enum wm_status status;
+        while ((status = wm_journal_reader_next(readers[i], &e, &err)) == WM_OK)
+            check_entry(&e, next[i]++, -1);
+        assert_int_equal(status, WM_E_NOT_FOUND);
+        assert_true(next[i] < 300);
+        assert_int_equal(wm_journal_reader_next(readers[i], &e, NULL), WM_E_NOT_FOUND); /* and stays so */
+        wm_journal_reader_close(readers[i]);
+    }
+    wm_journal_close(j);
+}
+
+static void paused(struct wm_journal *j, const char *name, bool is)
+{
+    struct wm_journal_follower f = {.paused = !is};
+    assert_true(wm_journal_find_follower(j, name, &f));
+    assert_int_equal(f.paused, is);
+}
+
+/* Wait for a notice: the preparer finds out that there is no room. */
+static struct wm_journal_notice await_notice(struct wm_journal *j)
+{
+    struct wm_journal_notice n = {0};
+    for (int i = 0; i < 2000 && !wm_journal_notice(j, &n); i++)
+        usleep(1000);
+    return n;
+}
+
+static void full_journal_goes_on_without_those_that_may_be_paused(void **state)
+{
+    (void)state;
+    struct wm_journal *j = NULL;
+    struct wm_journal_notice n, again;
+    struct wm_journal_stats s;
+    assert_int_equal(try_open(dir, SMALL, 3 * SMALL, &j, NULL, NULL), WM_OK);
+    assert_false(wm_journal_find_follower(j, "slow", &(struct wm_journal_follower){0}));
+    assert_int_equal(wm_journal_set_cursor(j, "needed", 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slower", 0), WM_OK);
+    wm_journal_allow_pause(j, "slow");
+    wm_journal_allow_pause(j, "slower");
+    uint64_t last = fill_up(j, 0), behind = 0;
+    usleep(20000);
+    assert_false(wm_journal_notice(j, &n)); /* one that is needed holds it, too: it would not help */
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", 5), WM_OK);
+
+    /* Both, one after the other; nothing is given up before it is recorded. */
+    n = await_notice(j);
+    assert_true(n.pause);
+    assert_true(wm_journal_notice(j, &again));
+    assert_string_equal(n.follower, again.follower);
+    assert_non_null(strstr(n.why.message, "limit"));
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.first_seq, 1);
+    behind = n.last_seq;
+    wm_journal_noticed(j, &n);
+    paused(j, n.follower, true);
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.first_seq, 1);
+    n = await_notice(j);
+    assert_true(n.pause && strcmp(n.follower, again.follower) != 0);
+    assert_int_equal(n.first_seq + again.first_seq, 1 + 6); /* each from behind its own cursor */
+    assert_int_equal(n.last_seq, behind);
+    wm_journal_noticed(j, &n);
+    wait_until_retired(j, behind + 1);
+    settle(j);
+    wm_journal_stats(j, &s);
+    assert_true(s.first_seq > behind);
+    assert_false(wm_journal_notice(j, &n));
+
+    /* It goes on without them, as long as it takes. */
+    for (int i = 0; i < 6; i++) {
+        uint64_t to = fill_up(j, last);
+        if (to == last)
+            usleep(5000);
+        last = to;
+        assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+        settle(j);
+    }
+    wm_journal_stats(j, &s);
+    assert_true(s.first_seq > behind + 100);
+    paused(j, "slow", true);
+    paused(j, "needed", false);
+
+    /* A cursor that is not far enough ends nothing; one that needs nothing that is gone does. */
+    assert_int_equal(wm_journal_set_cursor(j, "slow", s.first_seq - 2), WM_OK);
+    paused(j, "slow", true);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", s.first_seq - 1), WM_OK);
+    paused(j, "slow", false);
+    n = await_notice(j);
+    assert_false(n.pause);
+    assert_string_equal(n.follower, "slow");
+    assert_int_equal(n.first_seq, s.first_seq);
+    wm_journal_noticed(j, &n);
+    assert_false(wm_journal_notice(j, &n));
+    last = fill_up(j, last);
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    n = await_notice(j); /* held for it again, until it is given up again */
+    assert_true(n.pause);
+    assert_string_equal(n.follower, "slow");
+    assert_int_equal(n.first_seq, s.first_seq);
+
+    /* What it did while that was recorded counts: it has lost nothing. */
+    assert_int_equal(wm_journal_set_cursor(j, "slow", n.last_seq), WM_OK);
+    wm_journal_noticed(j, &n);
+    paused(j, "slow", false);
+    n = await_notice(j);
+    assert_false(n.pause);
+    assert_string_equal(n.follower, "slow");
+    wm_journal_close(j);
+
+    /* After a restart it comes with an old cursor: it is let in, and nothing is kept for it. */
+    assert_int_equal(try_open(dir, SMALL, 3 * SMALL, &j, NULL, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slower", 0), WM_OK);
+    paused(j, "slower", true);
+    assert_true(fill_up(j, last) > last);
     wm_journal_close(j);
 }
 
@@ -741,19 +895,6 @@ static bool await_ballast(bool there)
         if ((stat(path, &st) == 0 ? st.st_size : 0) == (there ? SMALL / 2 : 0))
             return true;
     return false;
-}
-
-static uint64_t fill_up(struct wm_journal *j, uint64_t n)
-{
-    struct made m;
-    uint64_t seq;
-    for (;; n++) {
-        make_entry(&m, n + 1, -1);
-        wm_journal_await_room(j);
-        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
-            return n;
-        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
-    }
 }
 
 /* Else no follower could write that it has moved on, and all would wait for each other. */
@@ -1519,6 +1660,8 @@ int main(void)
         TEST(entries_go_on_over_segments),
         TEST(passed_segments_are_retired_and_reused),
         TEST(nothing_is_retired_too_early),
+        TEST(a_reader_left_behind_is_told_so),
+        TEST(full_journal_goes_on_without_those_that_may_be_paused),
         TEST(newest_durable_entry_is_kept),
         TEST(full_journal_refuses_before_any_effect),
         TEST(the_end_of_a_segment_is_kept_for_the_service),

@@ -44,6 +44,35 @@ static void trail_delivers_each_record_once(void **state)
     assert_true(stats.first_seq > 1);
 }
 
+static uint64_t first_entry_kept(struct rig *r)
+{
+    struct wm_journal_stats stats;
+    wm_journal_stats(r->journal, &stats);
+    return stats.first_seq;
+}
+
+/* What is appended at a start, before the trails are there, must not make the journal drop what they have not read. */
+static void trail_holds_the_journal_before_it_starts(void **state)
+{
+    struct rig *r = *state;
+    rig_append(r, 1000); /* several segments */
+    wm_journal_close(r->journal);
+    rig_open_journal(r);
+    assert_int_equal(wm_trail_hold(r->journal, r->o.name, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "state", r->last_seq), WM_OK);
+    rig_append(r, 1000); /* who makes a segment ahead retires first what may go */
+    assert_int_equal(first_entry_kept(r), 1);
+    r->o.journal = r->journal;
+    rig_start(r);
+    rig_wait_delivered(r);
+    inventory_take(r, &inventory);
+    inventory_done(&inventory);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "state", r->last_seq), WM_OK);
+    for (int i = 0; i < 1000 && first_entry_kept(r) == 1; i++)
+        nap();
+    assert_true(first_entry_kept(r) > 1);
+}
+
 static void trail_sets_the_headers_that_buckets_ask_for(void **state)
 {
     struct rig *r = *state;
@@ -533,6 +562,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(trail_delivers_each_record_once),
+        TEST(trail_holds_the_journal_before_it_starts),
         TEST(trail_sets_the_headers_that_buckets_ask_for),
         TEST(trail_stop_delivers_what_is_durable),
         TEST(trail_goes_on_after_a_restart),
