@@ -246,7 +246,6 @@ static void files_failed(struct wm_trail *t, const struct trail_job *j)
         t->own.sending_over = true;
     else
         trail_failed(t, &t->own.files, t->own.board.latest_delivery_error, &j->err, j->retry_after_ms);
-    trail_reader_close(t);
 }
 
 static void files_progressed(struct wm_trail *t)
