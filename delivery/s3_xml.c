@@ -103,6 +103,7 @@ enum wm_status wm_s3_xml_parse(struct wm_view text, enum wm_status (*leaf)(void 
     if (XML_Parse(x.parser, text.len ? text.ptr : "", (int)text.len, XML_TRUE) != XML_STATUS_OK && x.status == WM_OK)
         x.status = XML_GetErrorCode(x.parser) == XML_ERROR_NO_MEMORY ? WM_E_NOMEM : WM_E_CORRUPT;
     XML_ParserFree(x.parser);
+    wm_buf_wipe(&x.text); /* answers of STS hold secrets */
     wm_buf_done(&x.path);
     wm_buf_done(&x.text);
     return x.status;

@@ -327,9 +327,6 @@ static enum wm_status trail_put(struct wm_trail *t, const struct trail_object *o
     size_t n = 0;
     headers[n++] = (struct wm_store_header){WM_LIT("content-type"), WM_LIT("application/json")};
     headers[n++] = (struct wm_store_header){WM_LIT("content-encoding"), wm_view_of(codec->content_encoding)};
-    headers[n++] = (struct wm_store_header){WM_LIT("x-amz-acl"), WM_LIT("bucket-owner-full-control")};
-    if (t->o.server_side_encryption)
-        headers[n++] = (struct wm_store_header){WM_LIT("x-amz-server-side-encryption"), WM_LIT("AES256")};
     if (o->signature) {
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature"), wm_view_of(o->signature)};
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature-algorithm"), WM_LIT(WM_DIGEST_ALGORITHM)};

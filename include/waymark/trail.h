@@ -37,7 +37,6 @@ struct wm_trail_options {
     uint64_t batch_records;        /* at most so many records a file, 1 to 1,000,000 */
     int64_t batch_age_ms;          /* a record waits at most so long for company */
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
-    bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */
     struct wm_store *store;        /* handed over: freed with the trail, also when wm_trail_start fails */
     struct wm_journal *journal;
