@@ -309,7 +309,9 @@ static enum wm_status client_failed(const struct wm_http_client *c, CURLcode rc,
     long os_errno = 0, tunnel_status = 0; /* cannot fail for these */
     (void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_errno);
     (void)curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &tunnel_status);
-    const char *name = tunnel_status >= 300 ? "ProxyFailed" : failure_name(rc, os_errno);
+    bool proxy = c->settings->proxy && c->settings->proxy[0];
+    const char *name = tunnel_status >= 300 || (proxy && rc == CURLE_COULDNT_CONNECT) ? "ProxyFailed"
+                                                                                        : failure_name(rc, os_errno);
     (void)wm_fail(err, WM_E_UNAVAILABLE, "%s", detail[0] ? detail : curl_easy_strerror(rc));
     if (err) {
         (void)wm_view_copy(wm_view_of(name), err->code, sizeof err->code); /* fits */

@@ -16,7 +16,7 @@ static const struct wm_s3_failure failures[] = {
     {"NameNotResolved", 0, WM_S3_NETWORK, WM_S3_WAIT, WM_E_UNAVAILABLE,
      "the endpoint's name is not known; look at endpoint and at the name service"},
     {"ConnectionRefused", 0, WM_S3_NETWORK, WM_S3_WAIT, WM_E_UNAVAILABLE,
-     "nobody listens there; start the store, or look at endpoint"},
+     "nobody listens there; start the store, or look at endpoint and proxy"},
     {"ConnectionReset", 0, WM_S3_NETWORK, WM_S3_WAIT, WM_E_UNAVAILABLE, BY_ITSELF},
     {"BrokenPipe", 0, WM_S3_NETWORK, WM_S3_WAIT, WM_E_UNAVAILABLE, BY_ITSELF},
     {"ConnectionClosed", 0, WM_S3_NETWORK, WM_S3_WAIT, WM_E_UNAVAILABLE, BY_ITSELF},

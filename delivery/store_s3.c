@@ -88,25 +88,24 @@ static enum wm_status store_s3_put(struct wm_store *s, struct wm_view key, struc
     struct s3_request q = {.method = "PUT", .key = key, .body = body, .sha256_hex = sha256_hex, .headers = headers,
                            .n_headers = n_headers};
     enum wm_s3_condition condition = s3_condition(s3);
-    enum wm_status status = WM_E_NOT_FOUND;
+    enum wm_status status;
+    bool absent = false; /* as far as was looked */
     if (condition != WM_S3_CONDITION_HELD) {
         status = s3_head(s3, key, err);
         if (status == WM_OK)
             return wm_fail(err, WM_E_EXISTS, "an object %.*s is there", WM_ARG(key));
         /* A login that may only put is not told what is there; and an answer to PUT says more of what is wrong. */
-        bool go_on = status == WM_E_NOT_FOUND || (condition == WM_S3_CONDITION_UNKNOWN &&
-                                                  (status == WM_E_DENIED || status == WM_E_INVALID));
-        if (!go_on)
+        absent = status == WM_E_NOT_FOUND;
+        if (!absent && (condition == WM_S3_CONDITION_IGNORED || (status != WM_E_DENIED && status != WM_E_INVALID)))
             return status;
     }
-    bool looked = status == WM_E_NOT_FOUND;
     if (condition != WM_S3_CONDITION_IGNORED) {
         status = s3_put(s3, &q, true, err);
         if (status == WM_E_EXISTS)
             s3_learn_condition(s3, WM_S3_CONDITION_HELD);
         if (status == WM_OK && condition == WM_S3_CONDITION_UNKNOWN)
             return s3_probe(s3, &q);
-        if (status != WM_E_UNSUPPORTED || !looked)
+        if (status != WM_E_UNSUPPORTED || !absent)
             return status;
     }
     /* What may happen between looking and putting is a second daemon on our prefix; keys are random or our own chain's. */
