@@ -363,9 +363,11 @@ static enum wm_status fetch_login(const struct wm_credential_source *s, struct f
         wm_buf_addf(&both, "%s%s%s", before, before[0] ? "; " : "", why.message);
         status = not_found(wm_buf_cstr(&both), err);
         wm_buf_done(&both);
-    } else if (status != WM_OK && err) {
-        *err = why;
-        err->retryable = status == WM_E_UNAVAILABLE;
+    } else if (status == WM_E_UNAVAILABLE || status == WM_E_NOMEM || status == WM_E_END) {
+        if (err)
+            *err = why;
+    } else if (status != WM_OK) { /* no token in its file */
+        status = not_found(why.message, err);
     }
     return status;
 }

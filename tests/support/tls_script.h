@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,6 +127,7 @@ static inline void tls_script_start(struct tls_script *s, const struct tls_ident
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     memset(s, 0, sizeof *s);
+    (void)signal(SIGPIPE, SIG_IGN); /* a client that does not trust us hangs up */
     s->ctx = SSL_CTX_new(TLS_server_method());
     tls_must(s->ctx && SSL_CTX_use_certificate(s->ctx, id->certificate) && SSL_CTX_use_PrivateKey(s->ctx, id->key));
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
