@@ -1383,8 +1383,9 @@ static enum wm_status config_check_trail(struct config *c, size_t trail, struct 
         if (s->only && given && strcmp(s->only, t->store) != 0)
             return config_fail(c, s, trail, o, err, "means something only with \"store: %s\"", s->only);
         if (s->with && given && !config_has_company(c, s, trail))
-            return config_fail(c, s, trail, o, err, "means something only with %s%s%s%s", s->with_value ? "\"" : "",
-                               s->with, s->with_value ? ": " : "", s->with_value ? s->with_value : "");
+            return s->with_value ? config_fail(c, s, trail, o, err, "means something only with \"%s: %s\"", s->with,
+                                               s->with_value)
+                                 : config_fail(c, s, trail, o, err, "means something only with %s", s->with);
         if (strcmp(s->key, "object_lock") == 0 && given && t->object_lock_days == 0)
             return config_fail(c, s, trail, o, err, "expected object_lock_days with it, 1 to 36500");
         if (strcmp(s->key, "bucket") == 0 && strcmp(t->store, "s3") == 0 && value[0] == '\0')
