@@ -43,7 +43,7 @@ struct http_seen {
 };
 
 struct http_script {
-    const struct http_step *steps;
+    struct http_step steps[HTTP_MAX_REQUESTS]; /* a copy; their texts stay the test's */
     size_t n_steps;
     int listener;
     unsigned short port;
@@ -52,7 +52,7 @@ struct http_script {
     atomic_size_t n_seen, n_gathered;
     struct http_seen seen[HTTP_MAX_REQUESTS];
     pthread_mutex_t mu; /* of taking a step */
-    size_t n_connections;
+    atomic_size_t n_connections;
     struct http_connection {
         struct http_script *script;
         pthread_t thread;
@@ -219,7 +219,10 @@ static inline void http_script_start(struct http_script *s, const struct http_st
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     memset(s, 0, sizeof *s);
-    s->steps = steps;
+    if (n_steps > HTTP_MAX_REQUESTS)
+        abort();
+    if (n_steps)
+        memcpy(s->steps, steps, n_steps * sizeof *steps);
     s->n_steps = n_steps;
     (void)pthread_mutex_init(&s->mu, NULL); /* cannot fail on Linux */
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
