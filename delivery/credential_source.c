@@ -89,15 +89,15 @@ static enum wm_status fetch_file(const struct wm_credential_source *s, struct fe
 
 /* ---- endpoints ---- */
 
-static enum wm_status endpoint_ask(const struct wm_credential_source *s, const char *method, const char *url,
-                                   struct wm_view header, struct wm_view value, struct wm_http_reply *r,
-                                   struct wm_err *err)
+static enum wm_status endpoint_ask(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                   const char *method, const char *url, struct wm_view header, struct wm_view value,
+                                   struct wm_http_reply *r, struct wm_err *err)
 {
     struct wm_sigv4_header h = {header, value};
     const struct wm_http_request q = {.method = method, .url = url, .headers = &h, .n_headers = value.len ? 1 : 0,
                                       .timeout_ms = SOURCE_TIMEOUT_MS};
     struct wm_err why;
-    struct wm_http_client *client = wm_http_client_new(&s->endpoints, err);
+    struct wm_http_client *client = wm_http_client_new(&s->endpoints, cancelled, err);
     if (!client)
         return WM_E_NOMEM;
     enum wm_status status = wm_http_send(client, &q, r, &why);
@@ -147,7 +147,8 @@ static enum wm_status endpoint_read(struct wm_view text, const char *url, struct
     return status;
 }
 
-static enum wm_status fetch_container(const struct wm_credential_source *s, struct fetched *out, struct wm_err *err)
+static enum wm_status fetch_container(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                 struct fetched *out, struct wm_err *err)
 {
     struct wm_http_reply r;
     struct wm_buf token;
@@ -161,7 +162,7 @@ static enum wm_status fetch_container(const struct wm_credential_source *s, stru
     if (status == WM_OK && (status = wm_buf_status(&token)) != WM_OK)
         (void)wm_fail(err, status, "the token for %s is too long", s->o.container_uri.ptr);
     if (status == WM_OK)
-        status = endpoint_ask(s, "GET", s->o.container_uri.ptr, WM_LIT("authorization"),
+        status = endpoint_ask(s, cancelled, "GET", s->o.container_uri.ptr, WM_LIT("authorization"),
                               wm_view_trim(wm_buf_view(&token)), &r, err);
     if (status == WM_OK)
         status = endpoint_read(wm_buf_view(&r.text), s->o.container_uri.ptr, out, err);
@@ -172,7 +173,8 @@ static enum wm_status fetch_container(const struct wm_credential_source *s, stru
 }
 
 /* Amazon EC2 User Guide, "Use the Instance Metadata Service": a session token first, the role's name, its credentials. */
-static enum wm_status fetch_instance(const struct wm_credential_source *s, struct fetched *out, struct wm_err *err)
+static enum wm_status fetch_instance(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                 struct fetched *out, struct wm_err *err)
 {
     static const char roles[] = "/latest/meta-data/iam/security-credentials/";
     struct wm_http_reply r;
@@ -181,18 +183,18 @@ static enum wm_status fetch_instance(const struct wm_credential_source *s, struc
     wm_buf_init(&url, WM_AWS_MAX_URL_BYTES);
     wm_buf_init(&token, SOURCE_TOKEN_BYTES);
     wm_buf_addf(&url, "%s/latest/api/token", s->o.instance_endpoint.ptr);
-    enum wm_status status = endpoint_ask(s, "PUT", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token-ttl-seconds"),
+    enum wm_status status = endpoint_ask(s, cancelled, "PUT", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token-ttl-seconds"),
                                          WM_LIT(INSTANCE_TOKEN_LIFE), &r, err);
     wm_buf_add_view(&token, wm_view_trim(wm_buf_view(&r.text)));
     wm_buf_clear(&url);
     wm_buf_addf(&url, "%s%s", s->o.instance_endpoint.ptr, roles);
     if (status == WM_OK)
-        status = endpoint_ask(s, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
+        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
                               err);
     if (status == WM_OK) {
         struct wm_view names = wm_view_trim(wm_buf_view(&r.text));
         wm_uri_encode(&url, wm_view_trim(wm_view_split(&names, '\n')), false); /* an instance has one */
-        status = endpoint_ask(s, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
+        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
                               err);
     }
     if (status == WM_OK)
@@ -261,7 +263,8 @@ static enum wm_status sts_judge(const struct wm_credential_source *s, const stru
 }
 
 /* AWS STS API Reference, "AssumeRole". In: the login that may assume it; out: the role's. */
-static enum wm_status fetch_role(const struct wm_credential_source *s, struct fetched *f, struct wm_err *err)
+static enum wm_status fetch_role(const struct wm_credential_source *s, const atomic_bool *cancelled, struct fetched *f,
+                                 struct wm_err *err)
 {
     struct fetched role = {.from_file = f->from_file, .file = f->file};
     struct wm_http_reply r;
@@ -283,7 +286,7 @@ static enum wm_status fetch_role(const struct wm_credential_source *s, struct fe
         status = wm_fail(err, WM_E_NOMEM, "no memory to assume a role");
         goto out;
     }
-    client = wm_http_client_new(s->http, err);
+    client = wm_http_client_new(s->http, cancelled, err);
     if (!client) {
         status = WM_E_NOMEM;
         goto out;
@@ -334,7 +337,8 @@ static enum wm_status not_found(const char *message, struct wm_err *err)
     return WM_E_DENIED;
 }
 
-static enum wm_status fetch_login(const struct wm_credential_source *s, struct fetched *out, struct wm_err *err)
+static enum wm_status fetch_login(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                 struct fetched *out, struct wm_err *err)
 {
     const struct wm_store_credentials *o = &s->o;
     struct wm_err why = {0};
@@ -356,7 +360,7 @@ static enum wm_status fetch_login(const struct wm_credential_source *s, struct f
         out->from_file = false;
         memcpy(before, why.message, sizeof before);
     }
-    status = o->container_uri.len ? fetch_container(s, out, &why) : fetch_instance(s, out, &why);
+    status = o->container_uri.len ? fetch_container(s, cancelled, out, &why) : fetch_instance(s, cancelled, out, &why);
     if (status == WM_E_UNAVAILABLE && !o->container_uri.len) { /* few machines have one: that is no outage */
         struct wm_buf both;
         wm_buf_init(&both, WM_ERR_MESSAGE_BYTES * 2);
@@ -372,11 +376,12 @@ static enum wm_status fetch_login(const struct wm_credential_source *s, struct f
     return status;
 }
 
-static enum wm_status source_fetch(const struct wm_credential_source *s, struct fetched *out, struct wm_err *err)
+static enum wm_status source_fetch(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                 struct fetched *out, struct wm_err *err)
 {
     *out = (struct fetched){0};
-    enum wm_status status = fetch_login(s, out, err);
-    return status == WM_OK && s->o.role_arn.len ? fetch_role(s, out, err) : status;
+    enum wm_status status = fetch_login(s, cancelled, out, err);
+    return status == WM_OK && s->o.role_arn.len ? fetch_role(s, cancelled, out, err) : status;
 }
 
 static int64_t source_now_s(const struct wm_credential_source *s)
@@ -424,16 +429,11 @@ static bool source_usable_locked(struct wm_credential_source *s) WM_REQUIRES(s->
                               wm_clock_mono(s->clock).ns < s->locked.not_before.ns);
 }
 
-static bool source_cancelled(const struct wm_credential_source *s)
-{
-    return s->http->cancelled && atomic_load(s->http->cancelled);
-}
-
 /* Get new ones and let the others know; called with busy set and without the lock. */
-static enum wm_status source_renew(struct wm_credential_source *s, struct wm_err *err)
+static enum wm_status source_renew(struct wm_credential_source *s, const atomic_bool *cancelled, struct wm_err *err)
 {
     struct fetched f;
-    enum wm_status status = source_fetch(s, &f, err);
+    enum wm_status status = source_fetch(s, cancelled, &f, err);
     wm_mutex_lock(&s->locked.mu);
     s->locked.busy = false;
     if (status == WM_OK) {
@@ -448,8 +448,8 @@ static enum wm_status source_renew(struct wm_credential_source *s, struct wm_err
     return status;
 }
 
-enum wm_status wm_credential_source_get(struct wm_credential_source *s, struct wm_credentials *out,
-                                        uint64_t *out_generation, struct wm_err *err)
+enum wm_status wm_credential_source_get(struct wm_credential_source *s, const atomic_bool *cancelled,
+                                        struct wm_credentials *out, uint64_t *out_generation, struct wm_err *err)
 {
     enum wm_status status = WM_OK;
     bool renewed = false;
@@ -460,14 +460,14 @@ enum wm_status wm_credential_source_get(struct wm_credential_source *s, struct w
         if (!s->locked.busy) {
             s->locked.busy = true;
             wm_mutex_unlock(&s->locked.mu);
-            status = source_renew(s, err);
+            status = source_renew(s, cancelled, err);
             renewed = true;
             wm_mutex_lock(&s->locked.mu);
         } else if (source_usable_locked(s)) {
             break;
         } else {
             (void)wm_cond_wait_ms(&s->locked.cond, &s->locked.mu, 100); /* the loop looks what woke it */
-            if (source_cancelled(s))
+            if (atomic_load(cancelled))
                 status = wm_fail(err, WM_E_END, "cancelled");
         }
     }
@@ -479,17 +479,18 @@ enum wm_status wm_credential_source_get(struct wm_credential_source *s, struct w
     return status;
 }
 
-bool wm_credential_source_renew(struct wm_credential_source *s, uint64_t generation, bool ask)
+bool wm_credential_source_renew(struct wm_credential_source *s, uint64_t generation, bool ask,
+                                const atomic_bool *cancelled)
 {
     wm_mutex_lock(&s->locked.mu);
-    while (s->locked.busy && s->locked.generation == generation && !source_cancelled(s))
+    while (s->locked.busy && s->locked.generation == generation && !atomic_load(cancelled))
         (void)wm_cond_wait_ms(&s->locked.cond, &s->locked.mu, 100); /* the loop looks what woke it */
     bool never_others = s->o.access_key_id.len && !s->o.role_arn.len;
     bool only_file = s->locked.from_file && !s->o.role_arn.len;
     if (s->locked.generation == generation && !s->locked.busy && !never_others && (ask || only_file)) {
         s->locked.busy = true;
         wm_mutex_unlock(&s->locked.mu);
-        enum wm_status status = source_renew(s, NULL);
+        enum wm_status status = source_renew(s, cancelled, NULL);
         (void)status; /* whether there are others is what counts */
         wm_mutex_lock(&s->locked.mu);
     }

@@ -39,19 +39,21 @@ void wm_credential_source_free(struct wm_credential_source *s); /* NULL allowed 
 
 /**
  * The credentials in force.
+ * @param cancelled       ends the call when it is set
  * @param out             wiped by the caller
  * @param out_generation  another number whenever they are others
  * @return WM_OK; WM_E_DENIED (code "CredentialsNotFound", or what STS said: *err says where was looked and what was
  *         there); WM_E_UNAVAILABLE (an endpoint does not answer); WM_E_END (cancelled); WM_E_NOMEM
  */
-enum wm_status wm_credential_source_get(struct wm_credential_source *s, struct wm_credentials *out,
-                                        uint64_t *out_generation, struct wm_err *err) WM_MUST_CHECK;
+enum wm_status wm_credential_source_get(struct wm_credential_source *s, const atomic_bool *cancelled,
+                                        struct wm_credentials *out, uint64_t *out_generation, struct wm_err *err) WM_MUST_CHECK;
 
 /**
  * The store has refused those of that generation: get others.
  * @param ask  also of endpoints and STS; otherwise only a file is read again
  * @return are there others now?
  */
-bool wm_credential_source_renew(struct wm_credential_source *s, uint64_t generation, bool ask);
+bool wm_credential_source_renew(struct wm_credential_source *s, uint64_t generation, bool ask,
+                                const atomic_bool *cancelled);
 
 #endif

@@ -22,6 +22,7 @@ struct wm_http_client {
     uint32_t magic;
     CURL *curl;
     const struct wm_http_settings *settings;
+    const atomic_bool *cancelled;
 
     /* of the request in flight */
     const struct wm_http_request *request;
@@ -98,7 +99,7 @@ static int client_on_seek(void *arg, curl_off_t offset, int origin)
 
 static int client_on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
-    const atomic_bool *cancelled = client_of(arg)->settings->cancelled;
+    const atomic_bool *cancelled = client_of(arg)->cancelled;
     (void)dltotal;
     (void)dlnow;
     (void)ultotal;
@@ -160,7 +161,8 @@ static CURLcode client_set_up(struct wm_http_client *c)
     return rc;
 }
 
-struct wm_http_client *wm_http_client_new(const struct wm_http_settings *s, struct wm_err *err)
+struct wm_http_client *wm_http_client_new(const struct wm_http_settings *s, const atomic_bool *cancelled,
+                                          struct wm_err *err)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     WM_PTOK(pthread_once(&once, client_global_once));
@@ -168,6 +170,7 @@ struct wm_http_client *wm_http_client_new(const struct wm_http_settings *s, stru
     if (c) {
         c->magic = HTTP_CLIENT_MAGIC;
         c->settings = s;
+        c->cancelled = cancelled;
         c->curl = client_global_status == CURLE_OK ? curl_easy_init() : NULL;
     }
     CURLcode rc = c && c->curl ? client_set_up(c) : CURLE_OUT_OF_MEMORY;

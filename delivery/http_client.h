@@ -20,11 +20,15 @@ struct wm_http_settings {
     const char *ca_file; /* PEM: these authorities and no others; NULL: the system's */
     const char *proxy;   /* NULL: the environment's (HTTPS_PROXY, http_proxy, NO_PROXY); "": none */
     int64_t connect_timeout_ms;
-    const atomic_bool *cancelled; /* the request in flight ends within a second once it is set; NULL: never */
 };
 
 struct wm_http_client;
-struct wm_http_client *wm_http_client_new(const struct wm_http_settings *s, struct wm_err *err); /* NULL: *err */
+/**
+ * @param cancelled  the request in flight ends within a second once it is set; NULL: never. Lives longer than the client
+ * @return NULL: *err says why
+ */
+struct wm_http_client *wm_http_client_new(const struct wm_http_settings *s, const atomic_bool *cancelled,
+                                          struct wm_err *err);
 void wm_http_client_free(struct wm_http_client *c); /* NULL allowed */
 
 struct wm_http_request {

@@ -4,27 +4,33 @@
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "waymark/banned.h"
 
 /* "Wtrl"; PRAGMA application_id tells this file from any other SQLite file. */
 #define LEDGER_APPLICATION_ID 0x5774726c
-#define LEDGER_VERSION 1
+#define LEDGER_VERSION 2
 /* Another process that is just ending gives the file back soon. */
 #define LEDGER_BUSY_MS 2000
 
 #define LEDGER_SCHEMA                                                                                               \
     "CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), trail TEXT NOT NULL, account_id TEXT NOT NULL,"     \
-    " region TEXT NOT NULL, cursor_seq INTEGER NOT NULL, delivered_records INTEGER NOT NULL DEFAULT 0,"              \
+    " region TEXT NOT NULL, journal_id TEXT NOT NULL, cursor_seq INTEGER NOT NULL, before_records INTEGER NOT NULL," \
+    " delivered_records INTEGER NOT NULL DEFAULT 0, filtered_records INTEGER NOT NULL DEFAULT 0,"                    \
+    " missed_records INTEGER NOT NULL DEFAULT 0, planned_files INTEGER NOT NULL DEFAULT 0,"                          \
     " delivered_files INTEGER NOT NULL DEFAULT 0, digested_files INTEGER NOT NULL DEFAULT 0,"                        \
+    " digested_records INTEGER NOT NULL DEFAULT 0,"                                                                  \
     " sealed_digests INTEGER NOT NULL DEFAULT 0, started_s INTEGER NOT NULL, planned_s INTEGER NOT NULL DEFAULT 0,"  \
     " latest_delivery_s INTEGER NOT NULL DEFAULT 0, latest_digest_s INTEGER NOT NULL DEFAULT 0,"                     \
     " digest_start_s INTEGER NOT NULL, previous_bucket TEXT, previous_key TEXT, previous_hash TEXT,"                 \
-    " previous_signature TEXT) STRICT;"                                                                              \
-    "CREATE TABLE file_plan (one INTEGER PRIMARY KEY CHECK (one = 1), first_seq INTEGER NOT NULL,"                   \
-    " last_seq INTEGER NOT NULL, records INTEGER NOT NULL, delivered_s INTEGER NOT NULL, key TEXT NOT NULL,"         \
-    " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, codec TEXT NOT NULL,"                          \
-    " level INTEGER NOT NULL) STRICT;"                                                                               \
+    " previous_signature TEXT, owner_id TEXT NOT NULL, host TEXT NOT NULL,"                                          \
+    " CHECK (before_records + delivered_records + filtered_records + missed_records = cursor_seq)) STRICT;"          \
+    "CREATE TABLE file_plan (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, records INTEGER NOT NULL,"    \
+    " filtered INTEGER NOT NULL, number INTEGER NOT NULL, delivered_s INTEGER NOT NULL,"                             \
+    " late_before INTEGER NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL, newest TEXT NOT NULL,"                    \
+    " oldest TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"                                            \
+    " CHECK (records > 0 AND records + filtered = last_seq - first_seq + 1)) STRICT;"                                \
     "CREATE TABLE digest_plan (one INTEGER PRIMARY KEY CHECK (one = 1), end_s INTEGER NOT NULL,"                     \
     " last_file_id INTEGER NOT NULL, n_files INTEGER NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,"              \
     " hash TEXT NOT NULL, signature TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"                     \
@@ -33,8 +39,9 @@
     "CREATE TABLE files (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL UNIQUE,"      \
     " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, records INTEGER NOT NULL,"                     \
     " first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, delivered_s INTEGER NOT NULL) STRICT;"                  \
+    "CREATE TABLE untold (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;"                         \
     "PRAGMA application_id = 1467249260;"                                                                            \
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
 
 static_assert(LEDGER_APPLICATION_ID == 1467249260, "the pragma's number");
 
@@ -42,6 +49,7 @@ struct wm_ledger {
     sqlite3 *db;
     char *path;
     struct wm_ledger_head head;
+    uint64_t planned_seq;
 };
 
 /* ---- SQLite ---- */
@@ -51,12 +59,15 @@ static enum wm_status ledger_fail(const struct wm_ledger *l, struct wm_err *err)
     int code = sqlite3_errcode(l->db) & 0xff;
     enum wm_status status = code == SQLITE_FULL                              ? WM_E_FULL
                             : code == SQLITE_NOMEM                           ? WM_E_NOMEM
-                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? WM_E_CORRUPT
+                            : code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CONSTRAINT
+                                ? WM_E_CORRUPT
                             : code == SQLITE_BUSY || code == SQLITE_LOCKED   ? WM_E_EXISTS
                             : code == SQLITE_PERM || code == SQLITE_READONLY || code == SQLITE_AUTH
                                 ? WM_E_DENIED
                                 : WM_E_IO;
-    const char *why = status == WM_E_EXISTS ? "another process has it open" : sqlite3_errmsg(l->db);
+    const char *why = status == WM_E_EXISTS         ? "another process has it open"
+                      : code == SQLITE_CONSTRAINT ? "its counts would not add up"
+                                                  : sqlite3_errmsg(l->db);
     int sys_errno = sqlite3_system_errno(l->db);
     (void)wm_fail(err, status, "ledger %s: %s", l->path, why);
     if (err) {
@@ -145,7 +156,8 @@ static enum wm_status ledger_corrupt(const struct wm_ledger *l, struct wm_err *e
 
 /* ---- open ---- */
 
-static enum wm_status ledger_pragma(struct wm_ledger *l, const char *sql, int64_t *out, struct wm_err *err)
+/* The one number that a query gives. */
+static enum wm_status ledger_number(struct wm_ledger *l, const char *sql, int64_t *out, struct wm_err *err)
 {
     sqlite3_stmt *st = NULL;
     enum wm_status status = ledger_prepare(l, sql, &st, err);
@@ -155,9 +167,17 @@ static enum wm_status ledger_pragma(struct wm_ledger *l, const char *sql, int64_
     if (rc == SQLITE_ROW)
         *out = sqlite3_column_int64(st, 0);
     else
-        status = rc == SQLITE_DONE ? ledger_corrupt(l, err, "pragma") : ledger_fail(l, err);
+        status = rc == SQLITE_DONE ? ledger_corrupt(l, err, "head") : ledger_fail(l, err);
     (void)sqlite3_finalize(st); /* repeats the step's error */
     return status;
+}
+
+#define LEDGER_ID_BYTES (2 * WM_JOURNAL_ID_BYTES + 1)
+
+static void journal_id_text(const struct wm_ledger_identity *who, char out[LEDGER_ID_BYTES])
+{
+    wm_hex(who->journal_id, WM_JOURNAL_ID_BYTES, out);
+    out[LEDGER_ID_BYTES - 1] = '\0';
 }
 
 static enum wm_status ledger_make(struct wm_ledger *l, const struct wm_ledger_identity *who, uint64_t first_cursor_seq,
@@ -169,27 +189,38 @@ static enum wm_status ledger_make(struct wm_ledger *l, const struct wm_ledger_id
         return status;
     status = ledger_exec(l, LEDGER_SCHEMA, err);
     if (status == WM_OK)
-        status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, cursor_seq, started_s,"
-                                   " digest_start_s) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5)", &st, err);
+        status = ledger_prepare(l, "INSERT INTO head (one, trail, account_id, region, journal_id, cursor_seq,"
+                                   " before_records, started_s, digest_start_s, owner_id, host)"
+                                   " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?5, ?6, ?6, ?7, ?8)", &st, err);
     if (status == WM_OK) {
+        char id[LEDGER_ID_BYTES], owner_id[WM_UUID_BYTES], host[WM_LEDGER_HOST_BYTES] = "";
+        journal_id_text(who, id);
+        wm_uuid(owner_id);
+        if (gethostname(host, sizeof host - 1) != 0 || !wm_view_is_utf8(wm_view_of(host)))
+            host[0] = '\0'; /* it is for people only */
+        bind_text(st, 7, owner_id);
+        bind_text(st, 8, host);
         bind_view(st, 1, who->trail);
         bind_view(st, 2, who->account_id);
         bind_view(st, 3, who->region);
-        bind_u64(st, 4, first_cursor_seq);
-        bind_i64(st, 5, now_s);
+        bind_text(st, 4, id);
+        bind_u64(st, 5, first_cursor_seq);
+        bind_i64(st, 6, now_s);
         status = ledger_run(l, st, err);
     }
     return ledger_end(l, status, err);
 }
 
-static enum wm_status ledger_load(struct wm_ledger *l, const struct wm_ledger_identity *who, struct wm_err *err)
+static enum wm_status ledger_load_head(struct wm_ledger *l, const struct wm_ledger_identity *who, struct wm_err *err)
 {
     struct wm_ledger_head h = {0};
+    char id[LEDGER_ID_BYTES];
     sqlite3_stmt *st = NULL;
     enum wm_status status = ledger_prepare(
-        l, "SELECT trail, account_id, region, cursor_seq, delivered_records, delivered_files, digested_files,"
+        l, "SELECT trail, account_id, region, journal_id, cursor_seq, before_records, delivered_records,"
+           " filtered_records, missed_records, planned_files, delivered_files, digested_files, digested_records,"
            " sealed_digests, started_s, planned_s, latest_delivery_s, latest_digest_s, digest_start_s,"
-           " previous_bucket, previous_key, previous_hash, previous_signature FROM head", &st, err);
+           " previous_bucket, previous_key, previous_hash, previous_signature, owner_id, host FROM head", &st, err);
     if (status != WM_OK)
         return status;
     int rc = sqlite3_step(st);
@@ -203,21 +234,30 @@ static enum wm_status ledger_load(struct wm_ledger *l, const struct wm_ledger_id
                          WM_ARG(column_view(st, 0)), WM_ARG(column_view(st, 1)), WM_ARG(column_view(st, 2)));
         goto out;
     }
-    h.cursor_seq = (uint64_t)sqlite3_column_int64(st, 3);
-    h.delivered_records = (uint64_t)sqlite3_column_int64(st, 4);
-    h.delivered_files = (uint64_t)sqlite3_column_int64(st, 5);
-    h.digested_files = (uint64_t)sqlite3_column_int64(st, 6);
-    h.sealed_digests = (uint64_t)sqlite3_column_int64(st, 7);
-    h.started_s = sqlite3_column_int64(st, 8);
-    h.planned_s = sqlite3_column_int64(st, 9);
-    h.latest_delivery_s = sqlite3_column_int64(st, 10);
-    h.latest_digest_s = sqlite3_column_int64(st, 11);
-    h.digest_start_s = sqlite3_column_int64(st, 12);
-    h.has_previous = sqlite3_column_type(st, 14) != SQLITE_NULL;
-    if (h.has_previous && (!column_copy(st, 13, h.previous_bucket, sizeof h.previous_bucket) ||
-                           !column_copy(st, 14, h.previous_key, sizeof h.previous_key) ||
-                           !column_copy(st, 15, h.previous_hash, sizeof h.previous_hash) ||
-                           !column_copy(st, 16, h.previous_signature, sizeof h.previous_signature))) {
+    journal_id_text(who, id);
+    if (!wm_view_eq_str(column_view(st, 3), id)) {
+        status = wm_fail(err, WM_E_CORRUPT, "ledger %s has followed journal %.*s, this is journal %s: they do not belong "
+                         "together", l->path, WM_ARG(column_view(st, 3)), id);
+        goto out;
+    }
+    uint64_t *const counts[] = {&h.cursor_seq,       &h.before_records,  &h.delivered_records, &h.filtered_records,
+                                &h.missed_records,   &h.planned_files,   &h.delivered_files,   &h.digested_files,
+                                &h.digested_records, &h.sealed_digests};
+    int64_t *const times[] = {&h.started_s, &h.planned_s, &h.latest_delivery_s, &h.latest_digest_s, &h.digest_start_s};
+    int at = 4;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        *counts[i] = (uint64_t)sqlite3_column_int64(st, at++);
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+        *times[i] = sqlite3_column_int64(st, at++);
+    h.has_previous = sqlite3_column_type(st, at) != SQLITE_NULL;
+    if (h.has_previous && (!column_copy(st, at, h.previous_bucket, sizeof h.previous_bucket) ||
+                           !column_copy(st, at + 1, h.previous_key, sizeof h.previous_key) ||
+                           !column_copy(st, at + 2, h.previous_hash, sizeof h.previous_hash) ||
+                           !column_copy(st, at + 3, h.previous_signature, sizeof h.previous_signature))) {
+        status = ledger_corrupt(l, err, "head");
+        goto out;
+    }
+    if (!column_copy(st, at + 4, h.owner_id, sizeof h.owner_id) || !column_copy(st, at + 5, h.host, sizeof h.host)) {
         status = ledger_corrupt(l, err, "head");
         goto out;
     }
@@ -225,6 +265,41 @@ static enum wm_status ledger_load(struct wm_ledger *l, const struct wm_ledger_id
 out:
     (void)sqlite3_finalize(st); /* repeats the step's error */
     return status;
+}
+
+/* Do the books balance? What a constraint ensures as well is looked at here for whoever wrote without it. */
+static enum wm_status ledger_audit(struct wm_ledger *l, struct wm_err *err)
+{
+    const struct wm_ledger_head *h = &l->head;
+    int64_t wrong = 0, files = 0, records = 0, planned_seq = 0;
+    uint64_t counted = h->before_records + h->delivered_records + h->filtered_records + h->missed_records;
+    if (counted != h->cursor_seq)
+        return wm_fail(err, WM_E_CORRUPT, "ledger %s has counted %llu entries and is at entry %llu: %llu before it began, "
+                       "%llu delivered, %llu filtered, %llu missed", l->path, (unsigned long long)counted,
+                       (unsigned long long)h->cursor_seq, (unsigned long long)h->before_records,
+                       (unsigned long long)h->delivered_records, (unsigned long long)h->filtered_records,
+                       (unsigned long long)h->missed_records);
+    enum wm_status status = ledger_number(l, "SELECT count(*) FROM files", &files, err);
+    if (status == WM_OK)
+        status = ledger_number(l, "SELECT coalesce(sum(records), 0) FROM files", &records, err);
+    if (status == WM_OK)
+        status = ledger_number(l, "SELECT coalesce(max(last_seq), 0) FROM file_plan", &planned_seq, err);
+    if (status == WM_OK) /* the first plan begins behind the cursor, each other behind the one before it */
+        status = ledger_number(l, "SELECT count(*) FROM file_plan AS p, head WHERE records + filtered <>"
+                                  " last_seq - first_seq + 1 OR first_seq - 1 <> coalesce((SELECT max(last_seq) FROM"
+                                  " file_plan WHERE last_seq < p.last_seq), cursor_seq)", &wrong, err);
+    if (status != WM_OK)
+        return status;
+    if (h->digested_files + (uint64_t)files != h->delivered_files ||
+        h->digested_records + (uint64_t)records != h->delivered_records)
+        return wm_fail(err, WM_E_CORRUPT, "ledger %s has %llu delivered files with %llu records, but %llu with %llu in "
+                       "digests and %lld with %lld to come", l->path, (unsigned long long)h->delivered_files,
+                       (unsigned long long)h->delivered_records, (unsigned long long)h->digested_files,
+                       (unsigned long long)h->digested_records, (long long)files, (long long)records);
+    if (wrong)
+        return wm_fail(err, WM_E_CORRUPT, "ledger %s has a planned file that does not follow what is before it", l->path);
+    l->planned_seq = planned_seq ? (uint64_t)planned_seq : h->cursor_seq;
+    return WM_OK;
 }
 
 enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity *who, uint64_t first_cursor_seq,
@@ -249,14 +324,14 @@ enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity 
                             "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;"
                             "BEGIN IMMEDIATE; COMMIT;", err);
     if (status == WM_OK)
-        status = ledger_pragma(l, "PRAGMA application_id", &application, err);
+        status = ledger_number(l, "PRAGMA application_id", &application, err);
     if (status == WM_OK)
-        status = ledger_pragma(l, "PRAGMA user_version", &version, err);
+        status = ledger_number(l, "PRAGMA user_version", &version, err);
     if (status != WM_OK)
         goto out;
     if (application == 0 && version == 0) {
         int64_t tables = 0;
-        status = ledger_pragma(l, "SELECT count(*) FROM sqlite_schema", &tables, err);
+        status = ledger_number(l, "SELECT count(*) FROM sqlite_schema", &tables, err);
         if (status == WM_OK && tables != 0)
             status = wm_fail(err, WM_E_INVALID, "%s is another program's SQLite file", path);
         if (status == WM_OK)
@@ -268,7 +343,9 @@ enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity 
                          (long long)version, LEDGER_VERSION);
     }
     if (status == WM_OK)
-        status = ledger_load(l, who, err);
+        status = ledger_load_head(l, who, err);
+    if (status == WM_OK)
+        status = ledger_audit(l, err);
 out:
     if (status != WM_OK) {
         wm_ledger_close(l);
@@ -294,60 +371,97 @@ const struct wm_ledger_head *wm_ledger_head(const struct wm_ledger *l)
 
 /* ---- files ---- */
 
-enum wm_status wm_ledger_skip(struct wm_ledger *l, uint64_t seq, struct wm_err *err)
+/* Run one statement that changes something and whose parameters are numbers. */
+static enum wm_status ledger_apply(struct wm_ledger *l, const char *sql, const uint64_t *params, int n,
+                                   struct wm_err *err)
 {
     sqlite3_stmt *st = NULL;
-    enum wm_status status = ledger_prepare(l, "UPDATE head SET cursor_seq = ?1", &st, err);
+    enum wm_status status = ledger_prepare(l, sql, &st, err);
     if (status != WM_OK)
         return status;
-    bind_u64(st, 1, seq);
-    status = ledger_run(l, st, err);
-    if (status == WM_OK)
-        l->head.cursor_seq = seq;
+    for (int i = 0; i < n; i++)
+        bind_u64(st, i + 1, params[i]);
+    return ledger_run(l, st, err);
+}
+
+enum wm_status wm_ledger_skip(struct wm_ledger *l, uint64_t seq, uint64_t filtered, struct wm_err *err)
+{
+    WM_ASSERT(l->planned_seq == l->head.cursor_seq && seq > l->head.cursor_seq);
+    enum wm_status status =
+        ledger_apply(l, "UPDATE head SET cursor_seq = ?1, filtered_records = filtered_records + ?2",
+                     (uint64_t[]){seq, filtered}, 2, err);
+    if (status == WM_OK) {
+        l->head.cursor_seq = l->planned_seq = seq;
+        l->head.filtered_records += filtered;
+    }
     return status;
+}
+
+uint64_t wm_ledger_planned_seq(const struct wm_ledger *l)
+{
+    return l->planned_seq;
+}
+
+static enum wm_status ledger_insert_plan(struct wm_ledger *l, const struct wm_ledger_file_plan *p, struct wm_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    enum wm_status status =
+        ledger_prepare(l, "INSERT INTO file_plan (first_seq, last_seq, records, filtered, number, delivered_s, key, hash,"
+                          " newest, oldest, codec, level, late_before)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                       &st, err);
+    if (status != WM_OK)
+        return status;
+    bind_u64(st, 1, p->first_seq);
+    bind_u64(st, 2, p->last_seq);
+    bind_u64(st, 3, p->records);
+    bind_u64(st, 4, p->filtered);
+    bind_u64(st, 5, p->number);
+    bind_i64(st, 6, p->delivered_s);
+    bind_text(st, 7, p->key);
+    bind_text(st, 8, p->hash);
+    bind_text(st, 9, p->newest);
+    bind_text(st, 10, p->oldest);
+    bind_text(st, 11, p->codec);
+    bind_i64(st, 12, p->level);
+    bind_i64(st, 13, p->late_before.ns);
+    return ledger_run(l, st, err);
 }
 
 enum wm_status wm_ledger_plan_file(struct wm_ledger *l, const struct wm_ledger_file_plan *p, struct wm_err *err)
 {
     sqlite3_stmt *st = NULL;
-    WM_ASSERT(p->first_seq > l->head.cursor_seq && p->last_seq >= p->first_seq && p->records > 0);
+    WM_ASSERT(p->first_seq == l->planned_seq + 1 && p->last_seq >= p->first_seq && p->number == l->head.planned_files);
     enum wm_status status = ledger_exec(l, "BEGIN IMMEDIATE", err);
     if (status != WM_OK)
         return status;
-    status = ledger_prepare(l, "INSERT INTO file_plan VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)", &st, err);
-    if (status == WM_OK) {
-        bind_u64(st, 1, p->first_seq);
-        bind_u64(st, 2, p->last_seq);
-        bind_u64(st, 3, p->records);
-        bind_i64(st, 4, p->delivered_s);
-        bind_text(st, 5, p->key);
-        bind_text(st, 6, p->hash);
-        bind_text(st, 7, p->newest);
-        bind_text(st, 8, p->oldest);
-        bind_text(st, 9, p->codec);
-        bind_i64(st, 10, p->level);
-        status = ledger_run(l, st, err);
-    }
+    status = ledger_insert_plan(l, p, err);
     if (status == WM_OK)
-        status = ledger_prepare(l, "UPDATE head SET planned_s = ?1", &st, err);
+        status = ledger_prepare(l, "UPDATE head SET planned_s = ?1, planned_files = planned_files + 1", &st, err);
     if (status == WM_OK) {
         bind_i64(st, 1, p->delivered_s);
         status = ledger_run(l, st, err);
     }
     status = ledger_end(l, status, err);
-    if (status == WM_OK)
+    if (status == WM_OK) {
         l->head.planned_s = p->delivered_s;
+        l->head.planned_files++;
+        l->planned_seq = p->last_seq;
+    }
     return status;
 }
 
-enum wm_status wm_ledger_file_plan(struct wm_ledger *l, struct wm_ledger_file_plan *out, struct wm_err *err)
+enum wm_status wm_ledger_file_plan(struct wm_ledger *l, uint64_t after_seq, struct wm_ledger_file_plan *out,
+                                   struct wm_err *err)
 {
     struct wm_ledger_file_plan p = {0};
     sqlite3_stmt *st = NULL;
-    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, records, delivered_s, key, hash, newest,"
-                                              " oldest, codec, level FROM file_plan", &st, err);
+    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, records, filtered, number, delivered_s, level,"
+                                              " key, hash, newest, oldest, codec, late_before FROM file_plan WHERE last_seq > ?1"
+                                              " ORDER BY first_seq LIMIT 1", &st, err);
     if (status != WM_OK)
         return status;
+    bind_u64(st, 1, after_seq);
     int rc = sqlite3_step(st);
     if (rc != SQLITE_ROW) {
         status = rc == SQLITE_DONE ? wm_fail(err, WM_E_NOT_FOUND, "no file is planned") : ledger_fail(l, err);
@@ -356,11 +470,14 @@ enum wm_status wm_ledger_file_plan(struct wm_ledger *l, struct wm_ledger_file_pl
     p.first_seq = (uint64_t)sqlite3_column_int64(st, 0);
     p.last_seq = (uint64_t)sqlite3_column_int64(st, 1);
     p.records = (uint64_t)sqlite3_column_int64(st, 2);
-    p.delivered_s = sqlite3_column_int64(st, 3);
-    p.level = sqlite3_column_int(st, 9);
-    if (!column_copy(st, 4, p.key, sizeof p.key) || !column_copy(st, 5, p.hash, sizeof p.hash) ||
-        !column_copy(st, 6, p.newest, sizeof p.newest) || !column_copy(st, 7, p.oldest, sizeof p.oldest) ||
-        !column_copy(st, 8, p.codec, sizeof p.codec)) {
+    p.filtered = (uint64_t)sqlite3_column_int64(st, 3);
+    p.number = (uint64_t)sqlite3_column_int64(st, 4);
+    p.delivered_s = sqlite3_column_int64(st, 5);
+    p.level = sqlite3_column_int(st, 6);
+    p.late_before.ns = sqlite3_column_int64(st, 12);
+    if (!column_copy(st, 7, p.key, sizeof p.key) || !column_copy(st, 8, p.hash, sizeof p.hash) ||
+        !column_copy(st, 9, p.newest, sizeof p.newest) || !column_copy(st, 10, p.oldest, sizeof p.oldest) ||
+        !column_copy(st, 11, p.codec, sizeof p.codec)) {
         status = ledger_corrupt(l, err, "file_plan");
         goto out;
     }
@@ -374,7 +491,7 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
 {
     struct wm_ledger_file_plan p;
     sqlite3_stmt *st = NULL;
-    enum wm_status status = wm_ledger_file_plan(l, &p, err);
+    enum wm_status status = wm_ledger_file_plan(l, 0, &p, err);
     if (status != WM_OK)
         return status;
     status = ledger_exec(l, "BEGIN IMMEDIATE", err);
@@ -382,30 +499,95 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
         return status;
     status = ledger_prepare(l, "INSERT INTO files (bucket, key, hash, newest, oldest, records, first_seq, last_seq,"
                                " delivered_s) SELECT ?1, key, hash, newest, oldest, records, first_seq, last_seq,"
-                               " delivered_s FROM file_plan", &st, err);
+                               " delivered_s FROM file_plan WHERE first_seq = ?2", &st, err);
     if (status == WM_OK) {
         bind_view(st, 1, bucket);
+        bind_u64(st, 2, p.first_seq);
         status = ledger_run(l, st, err);
     }
     if (status == WM_OK)
-        status = ledger_exec(l, "DELETE FROM file_plan", err);
+        status = ledger_apply(l, "DELETE FROM file_plan WHERE first_seq = ?1", &p.first_seq, 1, err);
     if (status == WM_OK)
         status = ledger_prepare(l, "UPDATE head SET cursor_seq = ?1, delivered_records = delivered_records + ?2,"
-                                   " delivered_files = delivered_files + 1, latest_delivery_s = ?3", &st, err);
+                                   " filtered_records = filtered_records + ?3, delivered_files = delivered_files + 1,"
+                                   " latest_delivery_s = ?4", &st, err);
     if (status == WM_OK) {
         bind_u64(st, 1, p.last_seq);
         bind_u64(st, 2, p.records);
-        bind_i64(st, 3, now_s);
+        bind_u64(st, 3, p.filtered);
+        bind_i64(st, 4, now_s);
         status = ledger_run(l, st, err);
     }
     status = ledger_end(l, status, err);
     if (status == WM_OK) {
         l->head.cursor_seq = p.last_seq;
         l->head.delivered_records += p.records;
+        l->head.filtered_records += p.filtered;
         l->head.delivered_files++;
         l->head.latest_delivery_s = now_s;
     }
     return status;
+}
+
+/* ---- what was missed ---- */
+
+enum wm_status wm_ledger_missed(struct wm_ledger *l, uint64_t seq, const struct wm_ledger_file_plan *instead,
+                                struct wm_err *err)
+{
+    uint64_t first_seq = l->head.cursor_seq + 1, missed = seq - l->head.cursor_seq;
+    bool planned = l->planned_seq > l->head.cursor_seq;
+    WM_ASSERT(seq >= first_seq && (!instead || (planned && instead->first_seq == seq + 1)));
+    enum wm_status status = ledger_exec(l, "BEGIN IMMEDIATE", err);
+    if (status != WM_OK)
+        return status;
+    status = ledger_apply(l, "DELETE FROM file_plan WHERE first_seq = ?1", &first_seq, 1, err);
+    if (status == WM_OK && instead)
+        status = ledger_insert_plan(l, instead, err);
+    if (status == WM_OK)
+        status = ledger_apply(l, "UPDATE head SET cursor_seq = ?1, missed_records = missed_records + ?2",
+                              (uint64_t[]){seq, missed}, 2, err);
+    if (status == WM_OK)
+        status = ledger_apply(l, "INSERT INTO untold VALUES (?1, ?2)", (uint64_t[]){first_seq, seq}, 2, err);
+    status = ledger_end(l, status, err);
+    if (status == WM_OK) {
+        l->head.cursor_seq = seq;
+        l->head.missed_records += missed;
+        if (l->planned_seq < seq)
+            l->planned_seq = seq;
+    }
+    return status;
+}
+
+enum wm_status wm_ledger_untold(struct wm_ledger *l, uint64_t *out_first_seq, uint64_t *out_last_seq, struct wm_err *err)
+{
+    uint64_t first = 0, last = 0;
+    sqlite3_stmt *st = NULL;
+    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq FROM untold ORDER BY first_seq", &st, err);
+    if (status != WM_OK)
+        return status;
+    int rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        if (first && (uint64_t)sqlite3_column_int64(st, 0) != last + 1)
+            break;
+        if (!first)
+            first = (uint64_t)sqlite3_column_int64(st, 0);
+        last = (uint64_t)sqlite3_column_int64(st, 1);
+    }
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        status = ledger_fail(l, err);
+    (void)sqlite3_finalize(st); /* repeats the step's error */
+    if (status == WM_OK && !first)
+        status = wm_fail(err, WM_E_NOT_FOUND, "nothing was missed that has not been told");
+    if (status == WM_OK) {
+        *out_first_seq = first;
+        *out_last_seq = last;
+    }
+    return status;
+}
+
+enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, struct wm_err *err)
+{
+    return ledger_apply(l, "DELETE FROM untold WHERE last_seq <= ?1", &last_seq, 1, err);
 }
 
 /* ---- digests ---- */
@@ -555,14 +737,16 @@ enum wm_status wm_ledger_sealed(struct wm_ledger *l, int64_t now_s, struct wm_er
 {
     struct wm_ledger_head h = l->head;
     sqlite3_stmt *st = NULL;
-    enum wm_status status = ledger_prepare(l, "SELECT end_s, n_files, bucket, key, hash, signature FROM digest_plan",
-                                           &st, err);
+    enum wm_status status = ledger_prepare(l, "SELECT end_s, n_files, bucket, key, hash, signature, (SELECT"
+                                              " coalesce(sum(records), 0) FROM files WHERE id <= last_file_id)"
+                                              " FROM digest_plan", &st, err);
     if (status != WM_OK)
         return status;
     int rc = sqlite3_step(st);
     if (rc == SQLITE_ROW) {
         h.digest_start_s = sqlite3_column_int64(st, 0);
         h.digested_files += (uint64_t)sqlite3_column_int64(st, 1);
+        h.digested_records += (uint64_t)sqlite3_column_int64(st, 6);
         h.sealed_digests++;
         h.latest_digest_s = now_s;
         h.has_previous = true;
@@ -583,7 +767,7 @@ enum wm_status wm_ledger_sealed(struct wm_ledger *l, int64_t now_s, struct wm_er
     if (status == WM_OK)
         status = ledger_prepare(l, "UPDATE head SET digest_start_s = ?1, digested_files = ?2, sealed_digests = ?3,"
                                    " latest_digest_s = ?4, previous_bucket = ?5, previous_key = ?6, previous_hash = ?7,"
-                                   " previous_signature = ?8", &st, err);
+                                   " previous_signature = ?8, digested_records = ?9", &st, err);
     if (status == WM_OK) {
         bind_i64(st, 1, h.digest_start_s);
         bind_u64(st, 2, h.digested_files);
@@ -593,6 +777,7 @@ enum wm_status wm_ledger_sealed(struct wm_ledger *l, int64_t now_s, struct wm_er
         bind_text(st, 6, h.previous_key);
         bind_text(st, 7, h.previous_hash);
         bind_text(st, 8, h.previous_signature);
+        bind_u64(st, 9, h.digested_records);
         status = ledger_run(l, st, err);
     }
     if (status == WM_OK)

@@ -20,55 +20,17 @@
 /* Smaller differences are not what a "too skewed" is about (SigV4 allows 5 to 15 minutes). */
 #define S3_MIN_SKEW_S 60
 
-/* ---- lines ---- */
-
-void wm_s3_line_free(struct s3_line *l)
-{
-    if (!l)
-        return;
-    wm_http_client_free(l->http);
-    wm_sigv4_cache_free(l->cache);
-    free(l);
-}
-
-static struct s3_line *line_take(struct store_s3 *s3, struct wm_err *err)
-{
-    wm_mutex_lock(&s3->locked.mu);
-    struct s3_line *l = s3->locked.idle;
-    if (l)
-        s3->locked.idle = l->next;
-    wm_mutex_unlock(&s3->locked.mu);
-    if (l)
-        return l;
-    l = calloc(1, sizeof *l);
-    if (!l) {
-        (void)wm_fail(err, WM_E_NOMEM, "no memory for a connection");
-        return NULL;
-    }
-    l->http = wm_http_client_new(&s3->http, err);
-    if (l->http)
-        return l;
-    wm_s3_line_free(l);
-    return NULL;
-}
-
-static void line_give_back(struct store_s3 *s3, struct s3_line *l)
-{
-    wm_mutex_lock(&s3->locked.mu);
-    l->next = s3->locked.idle;
-    s3->locked.idle = l;
-    wm_mutex_unlock(&s3->locked.mu);
-}
-
 /* The cache of signing keys goes by key id; the same id may have got another secret. */
-static enum wm_status line_follow(struct s3_line *l, uint64_t generation, struct wm_err *err)
+static enum wm_status call_prepare(struct store_s3 *s3, uint64_t generation, struct wm_err *err)
 {
-    if (l->cache && l->generation == generation)
+    if (!s3->http && !(s3->http = wm_http_client_new(&s3->core->http, &s3->base.cancelled, err)))
+        return WM_E_NOMEM;
+    if (s3->cache && s3->generation == generation)
         return WM_OK;
-    wm_sigv4_cache_free(l->cache);
-    l->cache = wm_sigv4_cache_new();
-    l->generation = generation;
-    return l->cache ? WM_OK : wm_fail(err, WM_E_NOMEM, "no memory for signing keys");
+    wm_sigv4_cache_free(s3->cache);
+    s3->cache = wm_sigv4_cache_new();
+    s3->generation = generation;
+    return s3->cache ? WM_OK : wm_fail(err, WM_E_NOMEM, "no memory for signing keys");
 }
 
 /* ---- what an answer means ---- */
@@ -103,7 +65,7 @@ static enum wm_status error_leaf(void *arg, const char *path, struct wm_view tex
 /* What is asked for, for messages: "PUT host/bucket/key". */
 static void call_name(const struct store_s3 *s3, const struct s3_request *q, const char *host, struct wm_buf *out)
 {
-    wm_buf_addf(out, "%s %s%s%s%.*s", q->method, host, s3->path_bucket, q->key.len ? "/" : "", WM_ARG(q->key));
+    wm_buf_addf(out, "%s %s%s%s%.*s", q->method, host, s3->core->path_bucket, q->key.len ? "/" : "", WM_ARG(q->key));
 }
 
 static enum wm_status call_fail(struct store_s3 *s3, const struct s3_request *q, const char *host,
@@ -132,7 +94,7 @@ static int64_t retry_after_ms(const struct store_s3 *s3, const struct wm_http_re
     if (wm_view_to_u64(text, UINT64_MAX, &s) == WM_OK)
         ms = s > S3_MAX_RETRY_AFTER_MS / 1000 ? S3_MAX_RETRY_AFTER_MS : (int64_t)s * 1000;
     else if (wm_http_date(text, &at_s))
-        ms = (at_s - wm_wall_seconds(wm_clock_wall(s3->clock)) - skew_s) * 1000;
+        ms = (at_s - wm_wall_seconds(wm_clock_wall(s3->core->clock)) - skew_s) * 1000;
     return ms < 0 ? 0 : ms > S3_MAX_RETRY_AFTER_MS ? S3_MAX_RETRY_AFTER_MS : ms;
 }
 
@@ -187,14 +149,14 @@ static enum wm_status call_judge(struct store_s3 *s3, const struct s3_request *q
 static bool mend_clock(struct store_s3 *s3, const struct s3_scope *scope, const struct wm_http_reply *r)
 {
     int64_t skew_s;
-    if (!wm_http_reply_skew(r, s3->clock, &skew_s))
+    if (!wm_http_reply_skew(r, s3->core->clock, &skew_s))
         return false;
     int64_t change = skew_s - scope->skew_s;
     if (change > -S3_MIN_SKEW_S && change < S3_MIN_SKEW_S)
         return false;
-    wm_mutex_lock(&s3->locked.mu);
-    s3->locked.skew_s = skew_s;
-    wm_mutex_unlock(&s3->locked.mu);
+    wm_mutex_lock(&s3->core->locked.mu);
+    s3->core->locked.skew_s = skew_s;
+    wm_mutex_unlock(&s3->core->locked.mu);
     wm_log(WM_EV_STORE_CLOCK, "bucket=%s host=%s ahead_s=%lld", s3->base.bucket, scope->host, (long long)skew_s);
     return true;
 }
@@ -228,10 +190,10 @@ static bool mend_region(struct store_s3 *s3, const struct s3_scope *scope, const
 {
     if (!region_good(e->region) || strcmp(e->region, scope->region) == 0)
         return false;
-    wm_mutex_lock(&s3->locked.mu);
-    host_move(s3->locked.host, s3->locked.region, e->region);
-    memcpy(s3->locked.region, e->region, sizeof s3->locked.region);
-    wm_mutex_unlock(&s3->locked.mu);
+    wm_mutex_lock(&s3->core->locked.mu);
+    host_move(s3->core->locked.host, s3->core->locked.region, e->region);
+    memcpy(s3->core->locked.region, e->region, sizeof s3->core->locked.region);
+    wm_mutex_unlock(&s3->core->locked.mu);
     wm_log(WM_EV_STORE_REGION, "bucket=%s set=%s region=%s", s3->base.bucket, scope->region, e->region);
     return true;
 }
@@ -254,11 +216,12 @@ static bool call_mend(struct store_s3 *s3, const struct wm_s3_failure *f, const 
         return false;
     *tried |= 1u << f->action;
     if (f->action == WM_S3_RENEW || f->action == WM_S3_READ_AGAIN)
-        return wm_credential_source_renew(s3->credentials, generation, f->action == WM_S3_RENEW);
+        return wm_credential_source_renew(s3->core->credentials, generation, f->action == WM_S3_RENEW,
+                                          &s3->base.cancelled);
     if (f->action == WM_S3_ADD_MD5 && !scope->md5) {
-        wm_mutex_lock(&s3->locked.mu);
-        s3->locked.md5 = true;
-        wm_mutex_unlock(&s3->locked.mu);
+        wm_mutex_lock(&s3->core->locked.mu);
+        s3->core->locked.md5 = true;
+        wm_mutex_unlock(&s3->core->locked.mu);
         return true;
     }
     return false;
@@ -299,34 +262,33 @@ static enum wm_status add_put_headers(const struct store_s3 *s3, const struct s3
     wm_aws_header(a, WM_LIT("x-amz-checksum-sha256"), wm_view_of(h->checksum));
     if (md5)
         wm_aws_header(a, WM_LIT("content-md5"), wm_view_of(h->md5));
-    for (size_t i = 0; i < s3->n_put_headers; i++)
-        wm_aws_header(a, s3->put_headers[i].name, s3->put_headers[i].value);
-    if (s3->object_lock) {
-        struct wm_wall_ns until = wm_clock_wall(s3->clock);
-        until.ns += s3->object_lock_days * 24 * 3600 * WM_NS_PER_S;
+    for (size_t i = 0; i < s3->core->n_put_headers; i++)
+        wm_aws_header(a, s3->core->put_headers[i].name, s3->core->put_headers[i].value);
+    if (s3->core->object_lock) {
+        struct wm_wall_ns until = wm_clock_wall(s3->core->clock);
+        until.ns += s3->core->object_lock_days * 24 * 3600 * WM_NS_PER_S;
         wm_time_iso(until, h->until);
-        wm_aws_header(a, WM_LIT("x-amz-object-lock-mode"), wm_view_of(s3->object_lock));
+        wm_aws_header(a, WM_LIT("x-amz-object-lock-mode"), wm_view_of(s3->core->object_lock));
         wm_aws_header(a, WM_LIT("x-amz-object-lock-retain-until-date"), wm_view_of(h->until));
     }
     return WM_OK;
 }
 
 /* Send once. @return WM_OK when an answer came, whatever it says */
-static enum wm_status call_send(struct store_s3 *s3, struct s3_line *line, const struct s3_request *q,
-                                const struct s3_scope *scope, const struct wm_credentials *credentials,
-                                struct wm_http_reply *r, struct wm_err *err)
+static enum wm_status call_send(struct store_s3 *s3, const struct s3_request *q, const struct s3_scope *scope,
+                                const struct wm_credentials *credentials, struct wm_http_reply *r, struct wm_err *err)
 {
     struct put_headers h;
     struct wm_buf path;
     wm_buf_init(&path, WM_AWS_MAX_URL_BYTES);
-    wm_buf_add_str(&path, s3->path_bucket);
-    if (q->key.len || !s3->path_bucket[0])
+    wm_buf_add_str(&path, s3->core->path_bucket);
+    if (q->key.len || !s3->core->path_bucket[0])
         wm_buf_add_char(&path, '/');
     wm_uri_encode(&path, q->key, true);
     struct wm_aws_request a = {
-        .service = "s3", .method = q->method, .scheme = s3->scheme, .host = scope->host, .path = wm_buf_view(&path),
+        .service = "s3", .method = q->method, .scheme = s3->core->scheme, .host = scope->host, .path = wm_buf_view(&path),
         .query = q->query, .body = q->body, .sha256_hex = q->sha256_hex,
-        .timeout_ms = s3->request_timeout_ms + (int64_t)(q->body.len / S3_UPLOAD_MIN_BYTES_PER_MS),
+        .timeout_ms = s3->core->request_timeout_ms + (int64_t)(q->body.len / S3_UPLOAD_MIN_BYTES_PER_MS),
     };
     for (size_t i = 0; i < q->n_headers; i++)
         wm_aws_header(&a, q->headers[i].name, q->headers[i].value);
@@ -336,12 +298,12 @@ static enum wm_status call_send(struct store_s3 *s3, struct s3_line *line, const
     if (status != WM_OK)
         status = wm_fail(err, status, "the URL of %.*s is too long", WM_ARG(q->key));
     else if (strcmp(q->method, "PUT") == 0)
-        status = add_put_headers(s3, q, scope->md5 || s3->object_lock, &a, &h, err);
+        status = add_put_headers(s3, q, scope->md5 || s3->core->object_lock, &a, &h, err);
     if (status == WM_OK) {
-        struct wm_wall_ns now = wm_clock_wall(s3->clock);
+        struct wm_wall_ns now = wm_clock_wall(s3->core->clock);
         now.ns += scope->skew_s * WM_NS_PER_S;
         struct wm_err why;
-        status = wm_aws_send(line->http, line->cache, &a, credentials, scope->region, now, r, &why);
+        status = wm_aws_send(s3->http, s3->cache, &a, credentials, scope->region, now, r, &why);
         if (status == WM_E_UNAVAILABLE) {
             (void)call_fail(s3, q, scope->host, wm_s3_failure_find(why.code, 0), why.message, err);
             if (err) {
@@ -360,7 +322,7 @@ static enum wm_status call_login(struct store_s3 *s3, struct wm_credentials *out
                                  struct wm_err *err)
 {
     struct wm_err why;
-    enum wm_status status = wm_credential_source_get(s3->credentials, out, out_generation, &why);
+    enum wm_status status = wm_credential_source_get(s3->core->credentials, &s3->base.cancelled, out, out_generation, &why);
     if (status == WM_OK || !err)
         return status;
     const char *advice = wm_s3_failure_find(why.code, why.http_status)->advice;
@@ -371,25 +333,24 @@ static enum wm_status call_login(struct store_s3 *s3, struct wm_credentials *out
     return status;
 }
 
-static enum wm_status call_on_line(struct store_s3 *s3, struct s3_line *line, const struct s3_request *q,
-                                   struct wm_http_reply *r, struct wm_err *err)
+enum wm_status wm_s3_call(struct store_s3 *s3, const struct s3_request *q, struct wm_http_reply *r, struct wm_err *err)
 {
     struct wm_credentials credentials;
     uint64_t generation;
     unsigned tried = 0;
     for (;;) { /* each action at most once */
         struct s3_scope scope;
-        wm_mutex_lock(&s3->locked.mu);
-        memcpy(scope.host, s3->locked.host, sizeof scope.host);
-        memcpy(scope.region, s3->locked.region, sizeof scope.region);
-        scope.skew_s = s3->locked.skew_s;
-        scope.md5 = s3->locked.md5;
-        wm_mutex_unlock(&s3->locked.mu);
+        wm_mutex_lock(&s3->core->locked.mu);
+        memcpy(scope.host, s3->core->locked.host, sizeof scope.host);
+        memcpy(scope.region, s3->core->locked.region, sizeof scope.region);
+        scope.skew_s = s3->core->locked.skew_s;
+        scope.md5 = s3->core->locked.md5;
+        wm_mutex_unlock(&s3->core->locked.mu);
         enum wm_status status = call_login(s3, &credentials, &generation, err);
         if (status == WM_OK)
-            status = line_follow(line, generation, err);
+            status = call_prepare(s3, generation, err);
         if (status == WM_OK)
-            status = call_send(s3, line, q, &scope, &credentials, r, err);
+            status = call_send(s3, q, &scope, &credentials, r, err);
         wm_credentials_wipe(&credentials);
         if (status != WM_OK)
             return status;
@@ -400,14 +361,4 @@ static enum wm_status call_on_line(struct store_s3 *s3, struct s3_line *line, co
             return status;
         atomic_store(&s3->base.retry_after_ms, 0);
     }
-}
-
-enum wm_status wm_s3_call(struct store_s3 *s3, const struct s3_request *q, struct wm_http_reply *r, struct wm_err *err)
-{
-    struct s3_line *line = line_take(s3, err);
-    if (!line)
-        return WM_E_NOMEM;
-    enum wm_status status = call_on_line(s3, line, q, r, err);
-    line_give_back(s3, line);
-    return status;
 }

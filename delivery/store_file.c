@@ -124,30 +124,16 @@ static enum wm_status file_read(const struct store_file *f, const char *path, in
     return status;
 }
 
-static enum wm_status file_read_headers(const struct store_file *f, struct wm_view key, struct wm_arena *a,
-                                        struct wm_store_header *out, size_t *out_n, struct wm_err *err)
+enum wm_status wm_store_read_metadata(struct wm_arena *a, struct wm_view text, struct wm_store_header *out, size_t *out_n,
+                                      struct wm_err *err)
 {
-    char path[WM_MAX_PATH_BYTES];
     struct wm_json *root = NULL;
-    struct wm_buf text;
-    wm_buf_init(&text, METADATA_MAX_BYTES);
     *out_n = 0;
-    enum wm_status status = file_path(f, METADATA_FOLDER, key, path, err);
-    if (status == WM_OK)
-        status = wm_io_read_file(f->io, path, &text, err);
-    if (status == WM_E_NOT_FOUND || status == WM_E_LIMIT) {
-        status = WM_OK; /* a plain copy of a bucket has none; what is too large was never written by a store */
-        goto out;
-    }
-    if (status != WM_OK)
-        goto out;
-    status = wm_json_parse(a, wm_buf_view(&text), &root, NULL);
+    enum wm_status status = wm_json_parse(a, text, &root, NULL);
     if (status == WM_E_NOMEM)
-        (void)wm_fail(err, status, "no memory for the headers of %.*s", WM_ARG(key));
-    else if (status != WM_OK)
-        status = WM_OK; /* not metadata: the object has no headers, and whoever needs one says that it is missing */
-    if (!root || root->type != WM_JSON_OBJECT)
-        goto out;
+        return wm_fail(err, status, "no memory for the headers of an object");
+    if (status != WM_OK || root->type != WM_JSON_OBJECT)
+        return WM_OK; /* not metadata: the object has no headers, and whoever needs one says that it is missing */
     for (const struct wm_json *m = root->first; m && *out_n < WM_STORE_MAX_HEADERS; m = m->next) {
         if (m->type != WM_JSON_STRING)
             continue;
@@ -155,7 +141,23 @@ static enum wm_status file_read_headers(const struct store_file *f, struct wm_vi
             continue;
         out[(*out_n)++] = (struct wm_store_header){m->key, m->text};
     }
-out:
+    return WM_OK;
+}
+
+static enum wm_status file_read_headers(const struct store_file *f, struct wm_view key, struct wm_arena *a,
+                                        struct wm_store_header *out, size_t *out_n, struct wm_err *err)
+{
+    char path[WM_MAX_PATH_BYTES];
+    struct wm_buf text;
+    wm_buf_init(&text, METADATA_MAX_BYTES);
+    *out_n = 0;
+    enum wm_status status = file_path(f, METADATA_FOLDER, key, path, err);
+    if (status == WM_OK)
+        status = wm_io_read_file(f->io, path, &text, err);
+    if (status == WM_OK)
+        status = wm_store_read_metadata(a, wm_buf_view(&text), out, out_n, err);
+    else if (status == WM_E_NOT_FOUND || status == WM_E_LIMIT)
+        status = WM_OK; /* a plain copy of a bucket has none; what is too large was never written by a store */
     wm_buf_done(&text);
     return status;
 }

@@ -39,4 +39,8 @@ void wm_store_done(struct wm_store *s);
  */
 enum wm_status wm_store_check_key(struct wm_view key, struct wm_err *err) WM_MUST_CHECK;
 
+/** The headers in an object's metadata file; none when it is no such file. @return WM_E_NOMEM */
+enum wm_status wm_store_read_metadata(struct wm_arena *a, struct wm_view text, struct wm_store_header *out, size_t *out_n,
+                                      struct wm_err *err) WM_MUST_CHECK;
+
 #endif

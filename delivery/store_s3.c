@@ -46,18 +46,18 @@ static enum wm_status s3_put(struct store_s3 *s3, struct s3_request *q, bool con
 
 static enum wm_s3_condition s3_condition(struct store_s3 *s3)
 {
-    wm_mutex_lock(&s3->locked.mu);
-    enum wm_s3_condition condition = s3->locked.condition;
-    wm_mutex_unlock(&s3->locked.mu);
+    wm_mutex_lock(&s3->core->locked.mu);
+    enum wm_s3_condition condition = s3->core->locked.condition;
+    wm_mutex_unlock(&s3->core->locked.mu);
     return condition;
 }
 
 static void s3_learn_condition(struct store_s3 *s3, enum wm_s3_condition condition)
 {
-    wm_mutex_lock(&s3->locked.mu);
-    bool news = s3->locked.condition != condition;
-    s3->locked.condition = condition;
-    wm_mutex_unlock(&s3->locked.mu);
+    wm_mutex_lock(&s3->core->locked.mu);
+    bool news = s3->core->locked.condition != condition;
+    s3->core->locked.condition = condition;
+    wm_mutex_unlock(&s3->core->locked.mu);
     if (news && condition == WM_S3_CONDITION_IGNORED)
         wm_log(WM_EV_STORE_UNCONDITIONAL, "bucket=%s", s3->base.bucket);
 }
@@ -153,17 +153,25 @@ static enum wm_status store_s3_get(struct wm_store *s, struct wm_view key, struc
 
 /* ---- life ---- */
 
+static void core_leave(struct s3_core *core)
+{
+    wm_mutex_lock(&core->locked.mu);
+    bool last = --core->locked.handles == 0;
+    wm_mutex_unlock(&core->locked.mu);
+    if (!last)
+        return;
+    wm_credential_source_free(core->credentials);
+    wm_mutex_done(&core->locked.mu);
+    wm_arena_done(&core->memory);
+    free(core);
+}
+
 static void store_s3_free(struct wm_store *s)
 {
     struct store_s3 *s3 = (struct store_s3 *)(void *)s; /* its magic is gone already */
-    while (s3->locked.idle) {
-        struct s3_line *l = s3->locked.idle;
-        s3->locked.idle = l->next;
-        wm_s3_line_free(l);
-    }
-    wm_credential_source_free(s3->credentials);
-    wm_mutex_done(&s3->locked.mu);
-    wm_arena_done(&s3->memory);
+    wm_http_client_free(s3->http);
+    wm_sigv4_cache_free(s3->cache);
+    core_leave(s3->core);
     free(s3);
 }
 
@@ -177,12 +185,12 @@ static const struct wm_store_ops store_s3_ops = {
 static enum wm_status s3_set_place(struct store_s3 *s3, const struct wm_store_s3_options *o, struct wm_err *err)
 {
     struct wm_view region = o->region.len ? o->region : WM_LIT("us-east-1"), host = WM_EMPTY;
-    if (!wm_view_copy(region, s3->locked.region, sizeof s3->locked.region))
-        return wm_fail(err, WM_E_INVALID, "region is longer than %zu characters", sizeof s3->locked.region - 1);
-    s3->scheme = "https";
+    if (!wm_view_copy(region, s3->core->locked.region, sizeof s3->core->locked.region))
+        return wm_fail(err, WM_E_INVALID, "region is longer than %zu characters", sizeof s3->core->locked.region - 1);
+    s3->core->scheme = "https";
     if (!o->endpoint.len)
-        host = wm_arena_printf(&s3->memory, "s3.%.*s.amazonaws.com", WM_ARG(region));
-    else if (!wm_aws_endpoint(o->endpoint, &s3->scheme, &host))
+        host = wm_arena_printf(&s3->core->memory, "s3.%.*s.amazonaws.com", WM_ARG(region));
+    else if (!wm_aws_endpoint(o->endpoint, &s3->core->scheme, &host))
         return wm_fail(err, WM_E_INVALID, "endpoint %.*s is not http:// or https://, a host and a port",
                        WM_ARG(o->endpoint));
     struct wm_buf path;
@@ -191,27 +199,27 @@ static enum wm_status s3_set_place(struct store_s3 *s3, const struct wm_store_s3
         wm_buf_add_char(&path, '/');
         wm_uri_encode(&path, o->bucket, false);
     }
-    s3->path_bucket = wm_arena_copy(&s3->memory, wm_buf_view(&path)).ptr;
+    s3->core->path_bucket = wm_arena_copy(&s3->core->memory, wm_buf_view(&path)).ptr;
     enum wm_status status = wm_buf_status(&path);
     wm_buf_done(&path);
     struct wm_view whole = o->virtual_host
-                               ? wm_arena_printf(&s3->memory, "%.*s.%.*s", WM_ARG(o->bucket), WM_ARG(host))
+                               ? wm_arena_printf(&s3->core->memory, "%.*s.%.*s", WM_ARG(o->bucket), WM_ARG(host))
                                : host;
-    if (status != WM_OK || wm_arena_status(&s3->memory) != WM_OK)
+    if (status != WM_OK || wm_arena_status(&s3->core->memory) != WM_OK)
         return wm_fail(err, WM_E_NOMEM, "no memory for a store");
-    if (!s3->path_bucket)
-        s3->path_bucket = "";
-    if (!wm_view_copy(whole, s3->locked.host, sizeof s3->locked.host))
+    if (!s3->core->path_bucket)
+        s3->core->path_bucket = "";
+    if (!wm_view_copy(whole, s3->core->locked.host, sizeof s3->core->locked.host))
         return wm_fail(err, WM_E_INVALID, "endpoint and bucket are longer than %zu characters",
-                       sizeof s3->locked.host - 1);
+                       sizeof s3->core->locked.host - 1);
     return WM_OK;
 }
 
 static void s3_put_header(struct store_s3 *s3, struct wm_view name, struct wm_view value)
 {
-    WM_ASSERT(s3->n_put_headers < sizeof s3->put_headers / sizeof s3->put_headers[0]);
+    WM_ASSERT(s3->core->n_put_headers < sizeof s3->core->put_headers / sizeof s3->core->put_headers[0]);
     if (value.len)
-        s3->put_headers[s3->n_put_headers++] = (struct wm_sigv4_header){name, wm_arena_copy(&s3->memory, value)};
+        s3->core->put_headers[s3->core->n_put_headers++] = (struct wm_sigv4_header){name, wm_arena_copy(&s3->core->memory, value)};
 }
 
 static enum wm_status s3_set_headers(struct store_s3 *s3, const struct wm_store_s3_options *o, struct wm_err *err)
@@ -241,12 +249,12 @@ static enum wm_status s3_set_headers(struct store_s3 *s3, const struct wm_store_
     s3_put_header(s3, WM_LIT("x-amz-storage-class"), o->storage_class);
     s3_put_header(s3, WM_LIT("x-amz-tagging"), wm_buf_view(&tags));
     if (o->object_lock.len)
-        s3->object_lock = wm_arena_copy(&s3->memory, o->object_lock).ptr;
-    s3->object_lock_days = o->object_lock_days;
+        s3->core->object_lock = wm_arena_copy(&s3->core->memory, o->object_lock).ptr;
+    s3->core->object_lock_days = o->object_lock_days;
     enum wm_status status = wm_buf_status(&tags);
     wm_buf_done(&tags);
     if (status == WM_OK)
-        status = wm_arena_status(&s3->memory);
+        status = wm_arena_status(&s3->core->memory);
     return status == WM_OK ? WM_OK : wm_fail(err, status, "no memory for a store");
 }
 
@@ -254,18 +262,34 @@ static enum wm_status s3_set_http(struct store_s3 *s3, const struct wm_store_s3_
 {
     const char *scheme;
     struct wm_view host;
-    s3->http.connect_timeout_ms = o->connect_timeout_ms ? o->connect_timeout_ms : S3_CONNECT_TIMEOUT_MS;
-    s3->http.cancelled = &s3->base.cancelled;
-    s3->request_timeout_ms = o->request_timeout_ms ? o->request_timeout_ms : S3_REQUEST_TIMEOUT_MS;
+    s3->core->http.connect_timeout_ms = o->connect_timeout_ms ? o->connect_timeout_ms : S3_CONNECT_TIMEOUT_MS;
+    s3->core->request_timeout_ms = o->request_timeout_ms ? o->request_timeout_ms : S3_REQUEST_TIMEOUT_MS;
     if (o->ca_file.len)
-        s3->http.ca_file = wm_arena_copy(&s3->memory, o->ca_file).ptr;
+        s3->core->http.ca_file = wm_arena_copy(&s3->core->memory, o->ca_file).ptr;
     if (wm_view_eq_str(o->proxy, "none"))
-        s3->http.proxy = "";
+        s3->core->http.proxy = "";
     else if (o->proxy.len && !wm_aws_endpoint(o->proxy, &scheme, &host))
         return wm_fail(err, WM_E_INVALID, "proxy %.*s is not http:// or https://, a host and a port", WM_ARG(o->proxy));
     else if (o->proxy.len)
-        s3->http.proxy = wm_arena_copy(&s3->memory, o->proxy).ptr;
-    return wm_arena_status(&s3->memory) == WM_OK ? WM_OK : wm_fail(err, WM_E_NOMEM, "no memory for a store");
+        s3->core->http.proxy = wm_arena_copy(&s3->core->memory, o->proxy).ptr;
+    return wm_arena_status(&s3->core->memory) == WM_OK ? WM_OK : wm_fail(err, WM_E_NOMEM, "no memory for a store");
+}
+
+static enum wm_status s3_handle(struct s3_core *core, struct wm_view bucket, struct store_s3 **out, struct wm_err *err)
+{
+    struct store_s3 *s3 = calloc(1, sizeof *s3);
+    enum wm_status status = s3 ? wm_store_init(&s3->base, &store_s3_ops, bucket, err)
+                               : wm_fail(err, WM_E_NOMEM, "no memory for a store");
+    if (status != WM_OK) {
+        free(s3);
+        return status;
+    }
+    s3->core = core;
+    wm_mutex_lock(&core->locked.mu);
+    core->locked.handles++;
+    wm_mutex_unlock(&core->locked.mu);
+    *out = s3;
+    return WM_OK;
 }
 
 enum wm_status wm_store_s3_new(const struct wm_store_s3_options *o, struct wm_store **out, struct wm_err *err)
@@ -276,29 +300,39 @@ enum wm_status wm_store_s3_new(const struct wm_store_s3_options *o, struct wm_st
         o->request_timeout_ms > INT_MAX)
         return wm_fail(err, WM_E_INVALID, "a timeout is negative or too long");
 
-    struct store_s3 *s3 = calloc(1, sizeof *s3);
-    if (!s3)
+    struct s3_core *core = calloc(1, sizeof *core);
+    if (!core)
         return wm_fail(err, WM_E_NOMEM, "no memory for a store");
-    wm_arena_init(&s3->memory, S3_OPTION_BYTES);
-    wm_mutex_init(&s3->locked.mu);
-    s3->clock = o->clock ? o->clock : &wm_clock_system;
-    enum wm_status status = wm_store_init(&s3->base, &store_s3_ops, o->bucket, err);
-    if (status != WM_OK) {
-        store_s3_free(&s3->base);
+    wm_arena_init(&core->memory, S3_OPTION_BYTES);
+    wm_mutex_init(&core->locked.mu);
+    core->clock = o->clock ? o->clock : &wm_clock_system;
+    core->locked.handles = 1; /* ours, until a handle has it */
+    struct store_s3 *s3 = NULL;
+    enum wm_status status = s3_handle(core, o->bucket, &s3, err);
+    core_leave(core);
+    if (status != WM_OK)
         return status;
-    }
     status = s3_set_place(s3, o, err);
     if (status == WM_OK)
         status = s3_set_headers(s3, o, err);
     if (status == WM_OK)
         status = s3_set_http(s3, o, err);
     if (status == WM_OK)
-        status = wm_credential_source_new(&o->credentials, wm_view_of(s3->locked.region), &s3->http, s3->clock,
-                                          &s3->credentials, err);
+        status = wm_credential_source_new(&o->credentials, wm_view_of(core->locked.region), &core->http, core->clock,
+                                          &core->credentials, err);
     if (status != WM_OK) {
         wm_store_free(&s3->base);
         return status;
     }
     *out = &s3->base;
     return WM_OK;
+}
+
+enum wm_status wm_store_s3_share(struct wm_store *of, struct wm_store **out, struct wm_err *err)
+{
+    struct store_s3 *s3 = NULL;
+    enum wm_status status = s3_handle(wm_store_s3_of(of)->core, wm_store_bucket(of), &s3, err);
+    if (status == WM_OK)
+        *out = &s3->base;
+    return status;
 }

@@ -21,17 +21,8 @@ enum wm_s3_condition {
     WM_S3_CONDITION_IGNORED, /* it answers 501, or overwrites */
 };
 
-/* One of them to each call under way; the idle ones keep their connections. */
-struct s3_line {
-    struct wm_http_client *http;
-    struct wm_sigv4_cache *cache;
-    uint64_t generation; /* of the credentials that the cache has keys of */
-    struct s3_line *next;
-};
-
-struct store_s3 {
-    struct wm_store base;
-
+/* What all handles of one bucket share. */
+struct s3_core {
     /* constant after start */
     struct wm_arena memory;
     const struct wm_clock *clock;
@@ -52,8 +43,17 @@ struct store_s3 {
         int64_t skew_s;                  /* the store's clock is ahead of ours by so much */
         enum wm_s3_condition condition;
         bool md5;                        /* the store wants Content-MD5 */
-        struct s3_line *idle;
+        size_t handles;                  /* the last one takes the core with it */
     } locked;
+};
+
+/* A handle: one connection, used by one thread at a time. */
+struct store_s3 {
+    struct wm_store base;
+    struct s3_core *core;
+    struct wm_http_client *http; /* NULL before the first call */
+    struct wm_sigv4_cache *cache;
+    uint64_t generation;         /* of the credentials that the cache has keys of */
 };
 
 struct store_s3 *wm_store_s3_of(struct wm_store *s);
@@ -76,7 +76,6 @@ struct s3_request {
  */
 enum wm_status wm_s3_call(struct store_s3 *s3, const struct s3_request *q, struct wm_http_reply *r,
                           struct wm_err *err) WM_MUST_CHECK;
-void wm_s3_line_free(struct s3_line *l);
 
 enum wm_status wm_s3_list(struct wm_store *s, struct wm_view prefix,
                           enum wm_status (*each)(void *arg, const struct wm_store_object *o), void *arg,

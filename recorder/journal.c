@@ -1,13 +1,13 @@
 /*
  * The journal: append, commit, cursors. Its parts: journal_frame.c (bytes), journal_segment.c (files ahead and behind),
- * journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
+ * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
  *
  * # The format
  *
  * 1. Files. A folder holds segments "<ordinal>.journal", the ordinal in decimal with at least 10 digits, from 1, without
  *    gaps; "lock", on which the process that has the journal open holds an flock; at times "spare" (a retired segment
- *    that waits for reuse), "fill.tmp" (one being made), and "tail" and "tail.tmp" (while the last batch is mended). A
- *    segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
+ *    that waits for reuse), "fill.tmp" (one being made), "ballast" (zeros, see journal_space.c), and "tail" and
+ *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
  *    we measured, overwriting zeros is 25 % faster per sync than growing a file. All numbers are little-endian. CRC-32
  *    is that of ISO 3309 (gzip).
  *
@@ -86,7 +86,10 @@
  *
  * The place of an entry is fixed when it is appended. The segment behind the current one is always prepared ahead, by
  * a thread of its own; when it is missing because the disk or max_bytes is full, the append is refused before it has
- * any effect, and succeeds again once the preparer, which keeps trying, has made one.
+ * any effect, and succeeds again once the preparer, which keeps trying, has made one. Calls wait for one that is only
+ * slow to come before they take any lock. The end of the current segment is kept, until there is a next one, for what the
+ * service itself must still write: that a follower is paused, how many calls were refused, the closing mark. The journal
+ * never takes the last of the disk, and keeps a ballast there, because followers must write in order to move on.
  */
 #include "journal_int.h"
 
@@ -125,6 +128,9 @@ static enum wm_status check_options(const struct wm_journal_options *o, struct w
     if (o->max_bytes != 0 && o->max_bytes < 2 * o->segment_bytes)
         return wm_fail(err, WM_E_INVALID, "max_bytes is %llu; it must hold at least two segments of %llu",
                        (unsigned long long)o->max_bytes, (unsigned long long)o->segment_bytes);
+    if (o->ballast_bytes > SEGMENT_MAX_BYTES)
+        return wm_fail(err, WM_E_INVALID, "ballast_bytes is %llu; it takes up to %u",
+                       (unsigned long long)o->ballast_bytes, SEGMENT_MAX_BYTES);
     if (strlen(o->dir) >= WM_MAX_PATH_BYTES)
         return wm_fail(err, WM_E_LIMIT, "the journal's path is longer than %u bytes", WM_MAX_PATH_BYTES);
     return WM_OK;
@@ -144,6 +150,7 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
     j->clock = o->clock;
     j->segment_bytes = o->segment_bytes;
     j->max_bytes = o->max_bytes;
+    j->ballast_bytes = o->ballast_bytes;
     j->lock_fd = -1;
     j->pending = &j->batches[0];
     wm_mutex_init(&j->mu);
@@ -168,7 +175,10 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
         status = WM_E_IO;
     if (status != WM_OK)
         goto out;
+    wm_mutex_lock(&j->mu);
     j->prepare_state = j->next ? PREPARE_DONE : PREPARE_WORKING;
+    wm_journal_note_room_locked(j);
+    wm_mutex_unlock(&j->mu);
     status = wm_thread_start(&j->preparer, "journal-prep", wm_preparer_run, j, err);
     j->preparer_runs = status == WM_OK;
 out:
@@ -273,21 +283,51 @@ static enum wm_status pending_reserve(struct wm_pending *p, size_t len, struct w
     return WM_OK;
 }
 
+static uint64_t at_most(uint64_t bytes, uint64_t limit)
+{
+    return bytes < limit ? bytes : limit;
+}
+
+/* What an entry may use of the tail. While there is no next segment, a part is kept for the service's own entries, and
+ * behind those the place of the closing mark. */
+static uint64_t room_locked(struct wm_journal *j, unsigned flags) WM_REQUIRES(j->mu)
+{
+    uint64_t left = j->tail->bytes - j->tail_offset, kept = 0;
+    if (!j->next)
+        kept = flags & WM_ENTRY_SERVICE ? FRAME_HEADER_BYTES : at_most(JOURNAL_KEPT_BYTES, j->segment_bytes / 8);
+    return left > kept ? left - kept : 0;
+}
+
+void wm_journal_note_room_locked(struct wm_journal *j)
+{
+    wm_mutex_assert_held(&j->mu);
+    atomic_store(&j->cramped, !j->next && (j->prepare_state == PREPARE_WORKING || !j->touched) &&
+                                  room_locked(j, 0) < at_most(JOURNAL_AWAIT_BYTES, j->segment_bytes / 4));
+}
+
+/* A call has come: all followers are registered, and what they have passed may be retired. */
+static void touch_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
+{
+    if (j->touched)
+        return;
+    j->touched = true;
+    if (wm_journal_retirable_locked(j) && j->prepare_state == PREPARE_REFUSED)
+        j->prepare_state = PREPARE_WORKING; /* calls now wait for it */
+    wm_journal_note_room_locked(j);
+    wm_cond_signal(&j->prepare_wake);
+}
+
 /* The tail is full: go on in the segment that has been prepared. */
 static enum wm_status advance_tail_locked(struct wm_journal *j, struct wm_err *err) WM_REQUIRES(j->mu)
 {
-    for (int waits = 0; !j->next && j->prepare_state == PREPARE_WORKING && waits < JOURNAL_PREPARE_WAITS;) {
-        if (!wm_cond_wait_ms(&j->prepare_done, &j->mu, JOURNAL_PREPARE_WAIT_MS))
-            waits++;
-        if (atomic_load(&j->failed))
-            return failure_locked(j, err);
-    }
     if (!j->next) {
+        j->refusing = true;
+        j->refusal = j->prepare_err;
         if (j->prepare_state == PREPARE_WORKING)
-            return wm_fail(err, WM_E_FULL, "the next segment is not ready: the disk is slow");
+            (void)wm_fail(&j->refusal, WM_E_FULL, "the next segment is not ready: the disk is slow");
         if (err)
-            *err = j->prepare_err;
-        return j->prepare_err.status;
+            *err = j->refusal;
+        return j->refusal.status;
     }
     j->tail->newer = j->next;
     j->tail = j->next;
@@ -295,6 +335,7 @@ static enum wm_status advance_tail_locked(struct wm_journal *j, struct wm_err *e
     j->next = NULL;
     j->prepare_state = PREPARE_WORKING;
     wm_cond_signal(&j->prepare_wake);
+    wm_journal_note_room_locked(j);
     return WM_OK;
 }
 
@@ -305,15 +346,12 @@ static enum wm_status append_locked(struct wm_journal *j, const struct wm_entry 
         return failure_locked(j, err);
     if (j->next_seq > JOURNAL_MAX_SEQ)
         return wm_fail(err, WM_E_LIMIT, "the journal has no sequence numbers left");
-    if (!j->touched) {
-        j->touched = true;
-        wm_cond_signal(&j->prepare_wake); /* it may retire now */
-    }
-    while (j->tail->bytes - j->tail_offset < len) {
+    touch_locked(j);
+    while (room_locked(j, e->flags) < len) {
         /* twice only if the tail was made with a smaller segment_bytes than is set now */
         if (len > j->segment_bytes - SEGMENT_HEADER_BYTES)
             return wm_fail(err, WM_E_LIMIT, "entry of %zu bytes does not fit into a segment", len);
-        enum wm_status status = advance_tail_locked(j, err); /* may have let go of the lock */
+        enum wm_status status = advance_tail_locked(j, err);
         if (status != WM_OK)
             return status;
     }
@@ -336,6 +374,8 @@ static enum wm_status append_locked(struct wm_journal *j, const struct wm_entry 
         j->tail->first_seq = seq;
     j->next_seq = seq + 1;
     j->appended++;
+    if (!j->next)
+        wm_journal_note_room_locked(j);
     *out_seq = seq;
     return WM_OK;
 }
@@ -450,6 +490,42 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
     return status;
 }
 
+void wm_journal_await_room(struct wm_journal *j)
+{
+    if (!atomic_load_explicit(&j->cramped, memory_order_relaxed))
+        return;
+    wm_mutex_lock(&j->mu);
+    touch_locked(j);
+    for (int waits = 0; atomic_load(&j->cramped) && !atomic_load(&j->failed) && waits < JOURNAL_PREPARE_WAITS;) {
+        if (j->pending->len > 0 && !j->writing)
+            lead_locked(j); /* those calls need not wait for a segment */
+        else if (!wm_cond_wait_ms(&j->prepare_done, &j->mu, JOURNAL_PREPARE_WAIT_MS))
+            waits++;
+    }
+    wm_mutex_unlock(&j->mu);
+}
+
+bool wm_journal_has_room(struct wm_journal *j)
+{
+    wm_mutex_lock(&j->mu);
+    bool has = j->next && !atomic_load(&j->failed);
+    wm_mutex_unlock(&j->mu);
+    return has;
+}
+
+uint64_t wm_journal_appended(struct wm_journal *j)
+{
+    wm_mutex_lock(&j->mu);
+    uint64_t seq = j->next_seq - 1;
+    wm_mutex_unlock(&j->mu);
+    return seq;
+}
+
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES])
+{
+    memcpy(out_id, j->id, JOURNAL_ID_BYTES);
+}
+
 uint64_t wm_journal_durable(struct wm_journal *j)
 {
     return atomic_load(&j->durable);
@@ -521,7 +597,8 @@ enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower,
             c->seq = seq;
         if (wm_journal_retirable_locked(j)) {
             if (j->prepare_state == PREPARE_REFUSED)
-                j->prepare_state = PREPARE_WORKING; /* an append now waits for it */
+                j->prepare_state = PREPARE_WORKING; /* calls now wait for it */
+            wm_journal_note_room_locked(j);
             wm_cond_signal(&j->prepare_wake);
         }
     }
@@ -535,14 +612,30 @@ void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out)
     wm_mutex_lock(&j->mu);
     s.appended = j->appended;
     s.commits = j->commits;
+    s.last_seq = j->next_seq - 1;
     s.durable_seq = atomic_load(&j->durable);
+    s.max_bytes = j->max_bytes;
     s.first_seq = j->next_seq;
     for (const struct wm_segment *seg = j->oldest; seg; seg = seg->newer) {
+        s.segments++;
         s.bytes += seg->bytes;
         if (!seg->retiring && seg->first_seq != 0 && seg->first_seq < s.first_seq)
             s.first_seq = seg->first_seq;
     }
-    s.bytes += j->next ? j->next->bytes : 0;
+    if (j->next) {
+        s.segments++;
+        s.bytes += j->next->bytes;
+    }
     wm_mutex_unlock(&j->mu);
     *out = s;
+}
+
+bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why)
+{
+    wm_mutex_lock(&j->mu);
+    bool refusing = j->refusing;
+    if (refusing && out_why)
+        *out_why = j->refusal;
+    wm_mutex_unlock(&j->mu);
+    return refusing;
 }

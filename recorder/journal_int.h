@@ -176,8 +176,22 @@ enum wm_status wm_segment_prepare(struct wm_journal *j, uint64_t ordinal, uint64
 /** Take the file out of the journal, durably: it becomes the spare, or is removed. @thread preparer, open */
 enum wm_status wm_segment_retire(struct wm_journal *j, const struct wm_segment *seg, struct wm_err *err) WM_MUST_CHECK;
 void wm_segment_free(struct wm_journal *j, struct wm_segment *seg); /* closes it; NULL allowed */
+/** Zeros from the begin to `bytes`, synced in steps. @return WM_E_END: the journal is being closed */
+enum wm_status wm_segment_fill(struct wm_journal *j, int fd, uint64_t bytes, const char *path,
+                               struct wm_err *err) WM_MUST_CHECK;
 /** The thread that prepares the next segment and retires old ones. */
 void *wm_preparer_run(void *journal);
+
+/* ---- space on the disk (journal_space.c). @thread preparer, open ---- */
+
+/** May a new file take so much? @return WM_E_FULL: it would come too near to the disk's end */
+enum wm_status wm_space_check(struct wm_journal *j, uint64_t bytes, struct wm_err *err) WM_MUST_CHECK;
+/** The disk is full: let the followers have what was kept for them. */
+void wm_ballast_give_up(struct wm_journal *j);
+/** See to it that the ballast is there. @return false: there is no room for it at present */
+bool wm_ballast_keep(struct wm_journal *j) WM_MUST_CHECK;
+/** At opening, when a file of that name was found; gives it up when the disk is nearly full. */
+void wm_ballast_found(struct wm_journal *j);
 
 /* ---- reading through a window (journal_frame.c) ---- */
 
@@ -251,9 +265,15 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 #define JOURNAL_MAX_PARTS 64u
 #define JOURNAL_MAX_FOLLOWERS 128u
 #define JOURNAL_MAX_FOLLOWER_NAME 192u
-/* How long an append waits for a segment that is being prepared before it refuses: 100 times 100 ms. */
+/* How long a call waits for a segment that is being prepared, before it takes what the append says: 100 times 100 ms. */
 #define JOURNAL_PREPARE_WAITS 100
 #define JOURNAL_PREPARE_WAIT_MS 100
+/* The room in the tail below which calls wait for the next segment: what may be appended before a commit, so that none that
+ * came while there was more meets the end; a quarter of a segment at most. */
+#define JOURNAL_AWAIT_BYTES JOURNAL_MAX_PENDING_BYTES
+/* The tail's end that only the service's own entries may use while there is no next segment: 60 of them, of 1 KiB, are one
+ * for each trail. An eighth of a segment at most. */
+#define JOURNAL_KEPT_BYTES (64u * 1024u)
 /* A preparation that failed is tried again after this long, and when a cursor moves. */
 #define JOURNAL_PREPARE_RETRY_MS 1000
 
@@ -292,6 +312,7 @@ struct wm_journal {
     char *dir;
     uint64_t segment_bytes;
     uint64_t max_bytes;
+    uint64_t ballast_bytes;
     uint8_t id[JOURNAL_ID_BYTES];
     int lock_fd;
     pthread_t preparer;
@@ -301,6 +322,7 @@ struct wm_journal {
     _Atomic uint64_t durable;
     atomic_bool failed;
     atomic_bool stopping;
+    atomic_bool cramped; /* little room in the tail, and the next segment is being made */
 
     struct wm_mutex mu;
     /* ---- under mu ---- */
@@ -319,6 +341,8 @@ struct wm_journal {
     struct wm_err failure;       /* set once, with failed */
     enum prepare_state prepare_state;
     struct wm_err prepare_err;
+    bool refusing;               /* an append found no next segment, and none has been made since */
+    struct wm_err refusal;       /* what it was told */
     bool touched;                /* an append was tried: all followers are registered, segments may be retired */
     struct wm_cursor cursors[JOURNAL_MAX_FOLLOWERS];
     size_t n_cursors;
@@ -331,10 +355,13 @@ struct wm_journal {
 
     /* ---- the preparer's ---- */
     bool spare;                  /* a file of segment_bytes waits under the name "spare" */
+    atomic_bool ballast;         /* "ballast" is there, with its full size; tests look at it */
 };
 
 /** Final: nothing is accepted any more. The first failure is the one that is told. */
 void wm_journal_fail_locked(struct wm_journal *j, const struct wm_err *err) WM_REQUIRES(j->mu);
+/** Say anew whether calls should wait, after tail, next or prepare_state has changed. */
+void wm_journal_note_room_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
 /** Is the oldest segment passed by all cursors and readers? */
 bool wm_journal_retirable_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
 /** The segment that holds an entry which is or will be durable; NULL when retired. */

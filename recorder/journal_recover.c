@@ -26,6 +26,7 @@ struct recovery {
     bool no_memory;
     bool spare;
     bool fill;
+    bool ballast;
     bool tail_name;         /* a copy of the last batch */
     bool tail_unfinished;
     bool have_id;
@@ -51,6 +52,8 @@ static int note_name(void *arg, const char *name)
         r->spare = true;
     if (strcmp(name, "fill.tmp") == 0)
         r->fill = true;
+    if (strcmp(name, "ballast") == 0)
+        r->ballast = true;
     if (strcmp(name, "tail") == 0)
         r->tail_name = true;
     if (strcmp(name, "tail.tmp") == 0)
@@ -447,6 +450,8 @@ static enum wm_status settle_leftovers(struct recovery *r)
     }
     if (rc < 0)
         return wm_fail_errno(r->err, -rc, "cannot sync the folder %s", j->dir);
+    if (r->ballast)
+        wm_ballast_found(j);
     if (r->fill) {
         (void)snprintf(path, sizeof path, "%s/fill.tmp", j->dir);
         rc = j->io->unlink(j->io->ctx, path);

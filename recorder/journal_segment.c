@@ -50,23 +50,23 @@ void wm_segment_free(struct wm_journal *j, struct wm_segment *seg)
     free(seg);
 }
 
-static enum wm_status fill_with_zeros(struct wm_journal *j, int fd, const char *path, struct wm_err *err)
+enum wm_status wm_segment_fill(struct wm_journal *j, int fd, uint64_t bytes, const char *path, struct wm_err *err)
 {
     enum wm_status status = WM_OK;
     uint64_t unsynced = 0;
     void *zeros = calloc(1, FILL_CHUNK_BYTES);
     if (!zeros)
-        return wm_fail(err, WM_E_NOMEM, "no memory to prepare a segment");
-    for (uint64_t at = 0; at < j->segment_bytes && status == WM_OK;) {
+        return wm_fail(err, WM_E_NOMEM, "no memory to fill %s", path);
+    for (uint64_t at = 0; at < bytes && status == WM_OK;) {
         if (atomic_load(&j->stopping)) {
             status = wm_fail(err, WM_E_END, "stop requested");
             break;
         }
-        size_t n = j->segment_bytes - at < FILL_CHUNK_BYTES ? (size_t)(j->segment_bytes - at) : FILL_CHUNK_BYTES;
+        size_t n = bytes - at < FILL_CHUNK_BYTES ? (size_t)(bytes - at) : FILL_CHUNK_BYTES;
         status = wm_io_write_all(j->io, fd, zeros, n, at, err);
         at += n;
         unsynced += n;
-        if (status == WM_OK && (unsynced >= FILL_SYNC_BYTES || at >= j->segment_bytes)) {
+        if (status == WM_OK && (unsynced >= FILL_SYNC_BYTES || at >= bytes)) {
             int rc = j->io->fsync(j->io->ctx, fd);
             if (rc < 0)
                 status = wm_fail_errno(err, -rc, "cannot sync %s", path);
@@ -133,13 +133,19 @@ enum wm_status wm_segment_prepare(struct wm_journal *j, uint64_t ordinal, uint64
     named_path(j, reuse ? "spare" : "fill.tmp", path);
     wm_segment_path(j, ordinal, final_path);
 
+    /* Asked first, so that a full disk is not filled to its last byte and emptied again each second. */
+    status = reuse ? WM_OK : wm_space_check(j, j->segment_bytes, err);
+    if (status != WM_OK) {
+        free(seg);
+        return status;
+    }
     seg->fd = j->io->open(j->io->ctx, path, O_RDWR | (reuse ? 0 : O_CREAT | O_TRUNC), 0600);
     if (seg->fd < 0) {
         status = wm_fail_errno(err, -seg->fd, "cannot open %s", path);
         goto out;
     }
     if (!reuse) {
-        status = fill_with_zeros(j, seg->fd, path, err);
+        status = wm_segment_fill(j, seg->fd, seg->bytes, path, err);
         if (status != WM_OK)
             goto out;
     }
@@ -219,6 +225,14 @@ static bool retire_one_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES(j
     return true;
 }
 
+static void keep_ballast_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES(j->mu)
+{
+    wm_mutex_unlock(&j->mu);
+    bool kept = wm_ballast_keep(j);
+    wm_mutex_lock(&j->mu);
+    *trouble = *trouble || !kept;
+}
+
 static void prepare_next_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES(j->mu)
 {
     struct wm_err err = {0};
@@ -231,6 +245,8 @@ static void prepare_next_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES
         uint64_t ordinal = j->tail->ordinal + 1, synced = atomic_load(&j->durable);
         wm_mutex_unlock(&j->mu);
         status = wm_segment_prepare(j, ordinal, synced, &seg, &err);
+        if (status == WM_E_FULL)
+            wm_ballast_give_up(j);
         wm_mutex_lock(&j->mu);
         if (status == WM_E_FAILED)
             wm_journal_fail_locked(j, &err);
@@ -239,10 +255,12 @@ static void prepare_next_locked(struct wm_journal *j, bool *trouble) WM_REQUIRES
     if (status == WM_OK) {
         j->next = seg;
         j->prepare_state = PREPARE_DONE;
+        j->refusing = false;
     } else {
         j->prepare_state = PREPARE_REFUSED;
         j->prepare_err = err;
     }
+    wm_journal_note_room_locked(j);
     wm_cond_broadcast(&j->prepare_done);
 }
 
@@ -257,6 +275,8 @@ void *wm_preparer_run(void *journal)
         }
         if (!j->next && !atomic_load(&j->failed))
             prepare_next_locked(j, &trouble);
+        if (j->next && !atomic_load(&j->failed))
+            keep_ballast_locked(j, &trouble);
         if (atomic_load(&j->stopping) || atomic_load(&j->failed))
             break;
         if (trouble)

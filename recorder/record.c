@@ -93,9 +93,23 @@ static void put_value(struct wm_buf *out, struct wm_view before, const char *nam
     }
 }
 
+static void put_details(struct wm_buf *out, struct wm_view details)
+{
+    wm_buf_add_view(out, WM_LIT(",\"serviceEventDetails\":"));
+    if (details.len > WM_MAX_PARAMETERS_BYTES)
+        put_omitted(out, "serviceEventDetails", details.len);
+    else
+        wm_buf_add_view(out, details);
+}
+
 static void put_identity(struct wm_buf *out, const struct wm_identity *id)
 {
     static const char *const types[] = {[WM_IDENTITY_UNKNOWN] = "Unknown", [WM_IDENTITY_ROOT] = "Root"};
+    if (id->type == WM_IDENTITY_SERVICE) {
+        put_string(out, WM_LIT("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"accountId\":"), id->account_id);
+        put_string(out, WM_LIT(",\"invokedBy\":"), id->invoked_by);
+        return;
+    }
     put_string(out, WM_LIT("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":"), wm_view_of(types[id->type]));
     put_optional(out, WM_LIT(",\"principalId\":"), id->principal_id);
     put_optional(out, WM_LIT(",\"arn\":"), id->arn);
@@ -126,11 +140,13 @@ static void put_record(const struct wm_record *r, struct wm_buf *out, enum omiss
                   WM_MAX_ADDITIONAL_BYTES, false);
     put_optional(out, WM_LIT(",\"requestID\":"), cut_text(r->request_id));
     put_string(out, WM_LIT(",\"eventID\":"), r->event_id);
-    struct wm_view read_only = r->read_only ? WM_LIT(",\"readOnly\":true,\"eventType\":\"AwsApiCall\"")
-                                            : WM_LIT(",\"readOnly\":false,\"eventType\":\"AwsApiCall\"");
-    wm_buf_add_view(out, read_only);
+    wm_buf_add_view(out, r->read_only ? WM_LIT(",\"readOnly\":true") : WM_LIT(",\"readOnly\":false"));
+    wm_buf_add_view(out, r->service_event_details.len ? WM_LIT(",\"eventType\":\"AwsServiceEvent\"")
+                                                      : WM_LIT(",\"eventType\":\"AwsApiCall\""));
     put_optional(out, WM_LIT(",\"apiVersion\":"), r->api_version);
     put_string(out, WM_LIT(",\"managementEvent\":true,\"recipientAccountId\":"), r->account_id);
+    if (r->service_event_details.len)
+        put_details(out, r->service_event_details);
     wm_buf_add_view(out, WM_LIT(",\"eventCategory\":\"Management\"}"));
 }
 

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "waymark/hash.h"
 #include "waymark/log.h"
+#include "waymark/record.h"
 #include "waymark/sync.h"
 
 #include "waymark/banned.h"
@@ -18,11 +20,15 @@
 struct recorder {
     struct wm_recorder face; /* first: what callers hold */
     unsigned magic;
+    const struct wm_clock *clock;
+    char *account_id; /* not NULL once open */
+    char *region;
     pthread_t follower;
     bool follower_runs;
     struct wm_stop stop;
     atomic_bool failure_logged;
     atomic_bool refusing; /* the journal took no entry the last time, and the log says so */
+    bool counts_differ;   /* and the log says so */
     /* the follower's, handed over by open and back to close */
     struct wm_journal_reader *reader;
     uint64_t cursor;
@@ -45,6 +51,19 @@ static void note_failure(struct recorder *r, const struct wm_err *why)
 
 /* ---- the follower ---- */
 
+/* Every entry is counted once, or the log says otherwise. */
+static void check_counts(struct recorder *r)
+{
+    struct wm_state_counts c;
+    wm_state_counts(r->face.state, &c);
+    if (wm_state_counts_add_up(&c) || r->counts_differ)
+        return;
+    r->counts_differ = true;
+    wm_log(WM_EV_COUNTS_DIFFER, "seq=%llu reads=%llu changes=%llu refused=%llu service=%llu earlier=%llu",
+           (unsigned long long)c.seq, (unsigned long long)c.reads, (unsigned long long)c.changes,
+           (unsigned long long)c.refused, (unsigned long long)c.service, (unsigned long long)c.earlier);
+}
+
 /* @return WM_E_END when there was nothing to do */
 static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm_err *err)
 {
@@ -58,6 +77,7 @@ static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm
     if (status == WM_OK) {
         enum wm_status moved = wm_journal_set_cursor(r->face.journal, "state", r->cursor);
         WM_ASSERT(moved == WM_OK); /* registered, and read from this very journal */
+        check_counts(r);
     } else if (status != WM_E_END) {
         wm_journal_reader_close(r->reader); /* reads on from the copy's cursor */
         r->reader = NULL;
@@ -110,6 +130,7 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
         .clock = o->clock,
         .segment_bytes = o->segment_bytes,
         .max_bytes = o->max_journal_bytes,
+        .ballast_bytes = o->ballast_bytes,
     };
     enum wm_status status = wm_journal_open(&options, &r->face.journal, found, err);
     if (status == WM_E_CORRUPT)
@@ -150,11 +171,14 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (!r)
         return wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
     r->magic = RECORDER_MAGIC;
+    r->clock = o->clock;
     wm_stop_init(&r->stop);
 
     enum wm_status status = WM_OK;
     r->face.board = wm_board_new();
-    if (!r->face.board)
+    r->account_id = wm_view_dup(o->account_id);
+    r->region = wm_view_dup(o->region);
+    if (!r->face.board || !r->account_id || !r->region)
         status = wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
     if (status == WM_OK)
         status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
@@ -165,6 +189,8 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
         status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
     uint64_t loaded = r->cursor;
+    if (status == WM_OK)
+        check_counts(r);
     while (status == WM_OK)
         status = follow_once(r, true, err);
     if (status == WM_E_END)
@@ -197,6 +223,8 @@ void wm_recorder_close(struct wm_recorder *face)
     wm_state_close(face->state);
     wm_board_free(face->board);
     wm_stop_done(&r->stop);
+    free(r->account_id);
+    free(r->region);
     r->magic = 0;
     free(r);
 }
@@ -242,6 +270,55 @@ enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm
     if (status == WM_OK)
         return WM_OK;
     note_failure(recorder_of(r), &why);
+    if (err)
+        *err = why;
+    return status;
+}
+
+/* ---- what the service itself does ---- */
+
+enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
+                                 struct wm_err *err)
+{
+    struct recorder *r = recorder_of(face);
+    char event_id[WM_UUID_BYTES];
+    struct wm_view source = WM_LIT(WM_RECORDER_SOURCE);
+    WM_ASSERT(details.len >= 2 && details.ptr[0] == '{');
+    wm_uuid(event_id);
+    const struct wm_record record = {
+        .identity = {.type = WM_IDENTITY_SERVICE, .account_id = wm_view_of(r->account_id), .invoked_by = source},
+        .event_time = wm_clock_wall(r->clock),
+        .event_source = source,
+        .event_name = wm_view_of(event_name),
+        .region = wm_view_of(r->region),
+        .source_ip = source,
+        .user_agent = source,
+        .event_id = WM_LIT(event_id),
+        .account_id = wm_view_of(r->account_id),
+        .service_event_details = details,
+    };
+    struct wm_buf text;
+    struct wm_err why = {0};
+    uint64_t seq = 0;
+    wm_buf_init(&text, WM_MAX_RECORD_BYTES);
+    enum wm_status status = wm_record_encode(&record, &text);
+    if (status != WM_OK) {
+        status = wm_fail(&why, status, "no memory to record %s", event_name);
+    } else {
+        const struct wm_entry entry = {
+            .time = record.event_time,
+            .flags = WM_ENTRY_SERVICE,
+            .event_source = source,
+            .event_name = record.event_name,
+            .principal = source,
+            .record = wm_buf_view(&text),
+        };
+        status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
+        note_append(r, status, &why);
+    }
+    wm_buf_done(&text);
+    if (status == WM_OK)
+        return wm_recorder_commit(face, seq, err);
     if (err)
         *err = why;
     return status;

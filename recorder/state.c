@@ -6,9 +6,10 @@
  * The copy: one SQLite file in WAL mode.
  *
  *     document(kind, id, document, seq)   seq: the entry that wrote it last
- *     cursor(name = 'state', seq)         every entry up to here is in `document`
+ *     cursor(name = 'state', seq, …)      every entry up to here is in `document`, and in one of the counts behind it
  *
- * Documents and cursor change in one transaction, so nothing is applied twice or left out. synchronous=FULL: the journal
+ * Documents and cursor change in one transaction, so nothing is applied twice or left out; of the changes of a document
+ * within it, only the last is written (state_latest.h). synchronous=FULL: the journal
  * retires entries on the word of the cursor, so the cursor must be durable when it is told; with NORMAL a power cut
  * could undo a transaction whose entries are gone already. The follower commits a few times a second, not per call.
  */
@@ -22,12 +23,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "recorder/state_latest.h"
 #include "waymark/hash.h"
 
 #include "waymark/banned.h"
 
 #define STATE_MAX_LEVEL 20 /* fits a million documents of a kind, 1 in 2 per level */
-#define STATE_SCHEMA_VERSION 1
+#define STATE_SCHEMA_VERSION 2
 #define STATE_APPLICATION_ID 0x574d5354 /* "WMST" */
 /* Entries without changes move the cursor only: written when so many have passed, or when the journal falls silent. */
 #define STATE_CURSOR_LAG 65536u
@@ -59,8 +61,11 @@ struct wm_state {
     /* ---- the follower's ---- */
     sqlite3 *db;
     sqlite3_stmt *put, *remove, *move, *begin, *commit, *rollback;
-    uint64_t stored_seq; /* cursor in the copy */
-    uint64_t seen_seq;   /* entries up to here need nothing, or are in the copy */
+    struct wm_state_counts stored; /* its seq: the cursor in the copy */
+    struct wm_state_counts seen;   /* its seq: entries up to here need nothing, or are in the copy */
+    struct wm_latest latest;       /* of the transaction under way */
+    struct wm_mutex counts_mu;
+    struct wm_state_counts shown;  /* under counts_mu: `seen`, for others to read */
 };
 
 /* ---- memory ---- */
@@ -385,14 +390,27 @@ static enum wm_status set_up(struct wm_state *s, const char *path, struct wm_err
                       "PRAGMA application_id=1464685396; PRAGMA user_version=1;"
                       "COMMIT;",
                       err);
-    _Static_assert(STATE_APPLICATION_ID == 1464685396 && STATE_SCHEMA_VERSION == 1, "as in the statement above");
+    if (status == WM_OK && version < 2) /* what an older version has gone past is one number */
+        status = exec(s,
+                      "BEGIN;"
+                      "ALTER TABLE cursor ADD COLUMN reads INTEGER NOT NULL DEFAULT 0;"
+                      "ALTER TABLE cursor ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;"
+                      "ALTER TABLE cursor ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;"
+                      "ALTER TABLE cursor ADD COLUMN service INTEGER NOT NULL DEFAULT 0;"
+                      "ALTER TABLE cursor ADD COLUMN earlier INTEGER NOT NULL DEFAULT 0;"
+                      "UPDATE cursor SET earlier = seq;"
+                      "PRAGMA user_version=2;"
+                      "COMMIT;",
+                      err);
+    _Static_assert(STATE_APPLICATION_ID == 1464685396 && STATE_SCHEMA_VERSION == 2, "as in the statements above");
     if (status == WM_OK)
         status = prepare(s, "INSERT INTO document VALUES(?1, ?2, ?3, ?4) ON CONFLICT(kind, id)"
                             " DO UPDATE SET document = ?3, seq = ?4", &s->put, err);
     if (status == WM_OK)
         status = prepare(s, "DELETE FROM document WHERE kind = ?1 AND id = ?2", &s->remove, err);
     if (status == WM_OK)
-        status = prepare(s, "UPDATE cursor SET seq = ?1 WHERE name = 'state'", &s->move, err);
+        status = prepare(s, "UPDATE cursor SET seq = ?1, reads = ?2, changes = ?3, refused = ?4, service = ?5, earlier = ?6"
+                            " WHERE name = 'state'", &s->move, err);
     if (status == WM_OK)
         status = prepare(s, "BEGIN IMMEDIATE", &s->begin, err);
     if (status == WM_OK)
@@ -418,15 +436,53 @@ static struct wm_view column(sqlite3_stmt *q, int i)
     return (struct wm_view){text, text ? (size_t)sqlite3_column_bytes(q, i) : 0};
 }
 
-static enum wm_status load(struct wm_state *s, struct wm_err *err)
+/* The numbers behind the cursor's name, in the order of the table's columns. */
+#define STATE_COUNTS 6
+static void list_counts(struct wm_state_counts *c, uint64_t *out[STATE_COUNTS])
 {
-    int64_t cursor;
-    enum wm_status status = query_number(s, "SELECT seq FROM cursor WHERE name = 'state'", &cursor, err);
+    uint64_t *const all[STATE_COUNTS] = {&c->seq, &c->reads, &c->changes, &c->refused, &c->service, &c->earlier};
+    memcpy(out, all, sizeof all);
+}
+
+static void show_counts(struct wm_state *s)
+{
+    wm_mutex_lock(&s->counts_mu);
+    s->shown = s->seen;
+    wm_mutex_unlock(&s->counts_mu);
+}
+
+static enum wm_status load_cursor(struct wm_state *s, struct wm_err *err)
+{
+    uint64_t *counts[STATE_COUNTS];
+    sqlite3_stmt *q = NULL;
+    enum wm_status status = prepare(s, "SELECT seq, reads, changes, refused, service, earlier FROM cursor"
+                                       " WHERE name = 'state'", &q, err);
     if (status != WM_OK)
         return status;
-    if (cursor < 0)
-        return wm_fail(err, WM_E_CORRUPT, "the state's copy has a cursor of %lld", (long long)cursor);
-    s->stored_seq = s->seen_seq = (uint64_t)cursor;
+    list_counts(&s->stored, counts);
+    int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        for (int i = 0; i < STATE_COUNTS; i++) {
+            int64_t n = sqlite3_column_int64(q, i);
+            if (n < 0)
+                status = wm_fail(err, WM_E_CORRUPT, "the state's copy has a cursor or count of %lld", (long long)n);
+            *counts[i] = (uint64_t)n;
+        }
+    } else {
+        status = rc == SQLITE_DONE ? wm_fail(err, WM_E_CORRUPT, "the state's copy has no cursor")
+                                   : fail_sql(s, err, "read the state's copy");
+    }
+    (void)sqlite3_finalize(q); /* reports rc once more */
+    s->seen = s->stored;
+    show_counts(s);
+    return status;
+}
+
+static enum wm_status load(struct wm_state *s, struct wm_err *err)
+{
+    enum wm_status status = load_cursor(s, err);
+    if (status != WM_OK)
+        return status;
     sqlite3_stmt *q = NULL;
     status = prepare(s, "SELECT kind, id, document FROM document ORDER BY kind, id", &q, err);
     if (status != WM_OK)
@@ -451,8 +507,10 @@ enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *
     if (!s)
         return wm_fail(err, WM_E_NOMEM, "no memory for the state");
     wm_mutex_init(&s->mu);
+    wm_mutex_init(&s->counts_mu);
     wm_random(&s->random, sizeof s->random);
     s->random |= 1; /* 0 is xorshift's fixed point */
+    wm_latest_init(&s->latest);
     enum wm_status status = set_up(s, path, err);
     if (status == WM_OK)
         status = load(s, err);
@@ -461,7 +519,7 @@ enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *
         return status;
     }
     *out = s;
-    *out_cursor = s->stored_seq;
+    *out_cursor = s->stored.seq;
     return WM_OK;
 }
 
@@ -473,6 +531,7 @@ void wm_state_close(struct wm_state *s)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         (void)sqlite3_finalize(all[i]); /* errors were reported when they arose */
     (void)sqlite3_close(s->db); /* what counts has been committed */
+    wm_latest_done(&s->latest);
     wm_mutex_lock(&s->mu);
     clear_reserved_locked(s);
     for (size_t i = 0; i < s->n_kinds; i++) {
@@ -486,7 +545,20 @@ void wm_state_close(struct wm_state *s)
     }
     wm_mutex_unlock(&s->mu);
     wm_mutex_done(&s->mu);
+    wm_mutex_done(&s->counts_mu);
     free(s);
+}
+
+void wm_state_counts(struct wm_state *s, struct wm_state_counts *out)
+{
+    wm_mutex_lock(&s->counts_mu);
+    *out = s->shown;
+    wm_mutex_unlock(&s->counts_mu);
+}
+
+bool wm_state_counts_add_up(const struct wm_state_counts *c)
+{
+    return c->seq == c->reads + c->changes + c->refused + c->service + c->earlier;
 }
 
 /* ---- following ---- */
@@ -503,21 +575,39 @@ static void bind_view(sqlite3_stmt *q, int i, struct wm_view v)
     (void)sqlite3_bind_text(q, i, v.ptr, (int)v.len, SQLITE_STATIC);
 }
 
-static enum wm_status store_changes(struct wm_state *s, const struct wm_entry *e, struct wm_err *err)
+static enum wm_status store_change(struct wm_state *s, const struct wm_change *c, uint64_t seq, struct wm_err *err)
+{
+    sqlite3_stmt *q = c->document.len ? s->put : s->remove;
+    bind_view(q, 1, c->kind);
+    bind_view(q, 2, c->id);
+    if (c->document.len) {
+        bind_view(q, 3, c->document);
+        (void)sqlite3_bind_int64(q, 4, (sqlite3_int64)seq); /* the index exists */
+    }
+    bool ok = step(q);
+    (void)sqlite3_clear_bindings(q); /* the texts do not stay */
+    return ok ? WM_OK : fail_sql(s, err, "store a document in the state's copy");
+}
+
+static enum wm_status store_latest(struct wm_state *s, struct wm_err *err)
+{
+    enum wm_status status = WM_OK;
+    for (const struct wm_latest_change *l = s->latest.first; l && status == WM_OK; l = l->next)
+        status = store_change(s, &l->change, l->seq, err);
+    wm_latest_clear(&s->latest);
+    return status;
+}
+
+static enum wm_status keep_changes(struct wm_state *s, const struct wm_entry *e, struct wm_err *err)
 {
     for (size_t i = 0; i < e->n_changes; i++) {
-        const struct wm_change *c = &e->changes[i];
-        sqlite3_stmt *q = c->document.len ? s->put : s->remove;
-        bind_view(q, 1, c->kind);
-        bind_view(q, 2, c->id);
-        if (c->document.len) {
-            bind_view(q, 3, c->document);
-            (void)sqlite3_bind_int64(q, 4, (sqlite3_int64)e->seq); /* the index exists */
-        }
-        bool ok = step(q);
-        (void)sqlite3_clear_bindings(q); /* the texts end with the entry */
-        if (!ok)
-            return fail_sql(s, err, "store a document in the state's copy");
+        if (wm_latest_add(&s->latest, &e->changes[i], e->seq))
+            continue;
+        enum wm_status status = store_latest(s, err);
+        if (status != WM_OK)
+            return status;
+        if (!wm_latest_add(&s->latest, &e->changes[i], e->seq))
+            return wm_fail(err, WM_E_NOMEM, "no memory for the state's copy");
     }
     return WM_OK;
 }
@@ -532,12 +622,35 @@ static enum wm_status begin_once(struct wm_state *s, bool *begun, struct wm_err 
     return WM_OK;
 }
 
+static void count_entry(struct wm_state_counts *c, const struct wm_entry *e)
+{
+    c->seq = e->seq;
+    if (e->flags & WM_ENTRY_SERVICE)
+        c->service++;
+    else if (e->flags & WM_ENTRY_REFUSED)
+        c->refused++;
+    else if (e->flags & WM_ENTRY_READ_ONLY)
+        c->reads++;
+    else
+        c->changes++;
+}
+
+/* Cursor and counts, and with them all that has been stored since the transaction began. */
+static enum wm_status commit_cursor(struct wm_state *s, struct wm_state_counts *seen, struct wm_err *err)
+{
+    uint64_t *counts[STATE_COUNTS];
+    list_counts(seen, counts);
+    for (int i = 0; i < STATE_COUNTS; i++)
+        (void)sqlite3_bind_int64(s->move, i + 1, (sqlite3_int64)*counts[i]); /* the index exists */
+    return step(s->move) && step(s->commit) ? WM_OK : fail_sql(s, err, "commit to the state's copy");
+}
+
 enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, size_t max_entries, bool memory_too,
                                uint64_t *out_cursor, struct wm_err *err)
 {
     enum wm_status status = WM_OK;
     bool begun = false, ended = false;
-    uint64_t seen = s->seen_seq;
+    struct wm_state_counts seen = s->seen;
     size_t n = 0;
     while (n < max_entries) {
         struct wm_entry e;
@@ -550,32 +663,35 @@ enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, 
         if (status == WM_OK && e.n_changes > 0)
             status = begin_once(s, &begun, err);
         if (status == WM_OK)
-            status = store_changes(s, &e, err);
+            status = keep_changes(s, &e, err);
         if (status == WM_OK && memory_too)
             status = apply_now(s, e.changes, e.n_changes, err);
         if (status != WM_OK)
             goto out;
-        seen = e.seq;
+        count_entry(&seen, &e);
         n++;
     }
+    status = store_latest(s, err);
+    if (status != WM_OK)
+        goto out;
     /* The cursor alone is written when the journal has fallen silent, or is far ahead. */
-    if (!begun && seen > s->stored_seq && ((ended && n == 0) || seen - s->stored_seq >= STATE_CURSOR_LAG))
+    if (!begun && seen.seq > s->stored.seq && ((ended && n == 0) || seen.seq - s->stored.seq >= STATE_CURSOR_LAG))
         status = begin_once(s, &begun, err);
-    if (status == WM_OK && begun) {
-        (void)sqlite3_bind_int64(s->move, 1, (sqlite3_int64)seen); /* the index exists */
-        if (!step(s->move) || !step(s->commit))
-            status = fail_sql(s, err, "commit to the state's copy");
-    }
+    if (status == WM_OK && begun)
+        status = commit_cursor(s, &seen, err);
 out:
     if (status != WM_OK) {
         if (begun)
             (void)step(s->rollback); /* fails when SQLite has rolled back by itself: the same end */
-        s->seen_seq = s->stored_seq; /* the caller reads again from the copy's cursor */
+        wm_latest_clear(&s->latest);
+        s->seen = s->stored; /* the caller reads again from the copy's cursor */
+        show_counts(s);
         return status;
     }
-    s->seen_seq = seen;
+    s->seen = seen;
     if (begun)
-        s->stored_seq = seen;
-    *out_cursor = s->stored_seq;
+        s->stored = seen;
+    show_counts(s);
+    *out_cursor = s->stored.seq;
     return n == 0 && !begun ? WM_E_END : WM_OK;
 }

@@ -80,6 +80,7 @@ static bool text_external_id(struct wm_view v);
 static bool text_proxy(struct wm_view v);
 static bool text_word(struct wm_view v);
 static bool text_tags(struct wm_view v);
+static bool text_token(struct wm_view v);
 
 #define AT(member) offsetof(struct wm_config, member)
 static const struct setting server_settings[] = {
@@ -121,6 +122,15 @@ static const struct setting server_settings[] = {
      .min = 2 * WM_MAX_ENTRY_BYTES, .max = 1 * GIB, .help = "size of a segment file; the largest entry must fit"},
     {.key = "journal.max_bytes", .type = SETTING_SIZE, .offset = AT(journal.max_bytes), .fallback = "4GiB", .min = 0,
      .max = INT64_MAX, .help = "of all segments; calls are refused above it; 0: no limit"},
+    {.key = "keys.passphrase_file", .type = SETTING_TEXT, .offset = AT(keys.passphrase_file), .fallback = "",
+     .valid = text_any, .help = "encrypts private keys; default: the systemd credential waymark.passphrase, or in the clear"},
+    {.key = "keys.token", .type = SETTING_TEXT, .offset = AT(keys.token), .fallback = "", .valid = text_token,
+     .expected = "a PKCS#11 URI, such as pkcs11:token=waymark",
+     .help = "the PKCS#11 token that holds the keys; default: they are in files"},
+    {.key = "keys.token_module", .type = SETTING_TEXT, .offset = AT(keys.token_module), .fallback = "",
+     .valid = text_any, .help = "the token's PKCS#11 module, such as /usr/lib/softhsm/libsofthsm2.so"},
+    {.key = "keys.token_pin_file", .type = SETTING_TEXT, .offset = AT(keys.token_pin_file), .fallback = "",
+     .valid = text_any, .help = "the token's user PIN; default: the systemd credential waymark.token-pin"},
 };
 #undef AT
 
@@ -196,6 +206,10 @@ static const struct setting trail_settings[] = {
      .max = 1000000, .help = "and at most so many records"},
     {.key = "batch_age", .type = SETTING_TIME_MS, .offset = AT(batch_age_ms), .fallback = "60s", .min = 10,
      .max = HOUR_MS, .help = "a record waits at most so long for company"},
+    {.key = "late_after", .type = SETTING_TIME_MS, .offset = AT(late_after_ms), .fallback = "15m", .min = 0,
+     .max = 24 * HOUR_MS, .help = "a record this much later than batch_age says that it was delayed; 0: none does"},
+    {.key = "uploads", .type = SETTING_COUNT, .offset = AT(uploads), .fallback = "4", .min = 1,
+     .max = 16, .help = "files on their way at the same time"},
     {.key = "digest_period", .type = SETTING_TIME_S, .offset = AT(digest_period_s), .fallback = "1h", .min = 1,
      .max = 86400, .help = "a signed digest seals each period"},
 };
@@ -553,6 +567,12 @@ static bool text_address_block(struct wm_view v)
     if (most == 0)
         return false;
     return slash == v.len || wm_view_to_u64(wm_view_sub(v, slash + 1, v.len), most, &bits) == WM_OK;
+}
+
+/* The rest of it is read by who opens the token. */
+static bool text_token(struct wm_view v)
+{
+    return v.len == 0 || wm_view_starts(v, "pkcs11:");
 }
 
 /* ---- numbers with units ---- */
@@ -1125,7 +1145,7 @@ static enum wm_status environment_check_names(const struct config *c, struct wm_
         if (!wm_view_starts(name, "WAYMARK_") || variable_is_foreign(name))
             continue;
         bool ours = wm_view_starts(name, "WAYMARK_HTTP_") || wm_view_starts(name, "WAYMARK_JOURNAL_") ||
-                    wm_view_starts(name, "WAYMARK_TRAILS_");
+                    wm_view_starts(name, "WAYMARK_KEYS_") || wm_view_starts(name, "WAYMARK_TRAILS_");
         bool exact = false;
         struct guess g = {.wrong = name};
         uint64_t trail;
@@ -1425,6 +1445,14 @@ static enum wm_status config_check(struct config *c, struct wm_err *err)
                                number_text(s, c->pub.journal.max_bytes, max),
                                number_text(s, c->pub.journal.segment_bytes, segment));
         }
+        bool has_token = c->pub.keys.token[0] != '\0';
+        if (strcmp(s->key, "keys.token") == 0 && has_token && c->pub.keys.token_module[0] == '\0')
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "expected token_module beside it, the path of its library");
+        /* What stands in the settings is shown by --dump-config, and by messages. */
+        if (strcmp(s->key, "keys.token") == 0 && strstr(c->pub.keys.token, "pin-"))
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "expected no PIN in the URI; token_pin_file names its file");
+        if (strncmp(s->key, "keys.token_", 11) == 0 && !has_token && **(const char *const *)setting_slot(c, s, NO_TRAIL))
+            return config_fail(c, s, NO_TRAIL, &c->server[i], err, "means something only with keys.token");
     }
     for (size_t i = 0; i < c->pub.n_trails; i++) {
         enum wm_status status = config_check_trail(c, i, err);

@@ -54,15 +54,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
 {
     struct wm_request *r = p->r;
     char message[256], hash[WM_SHA256_HEX_BYTES];
-    struct wm_sigv4_request signed_request = {
-        .method = r->method,
-        .path = r->path,
-        .query = r->query,
-        .headers = r->headers,
-        .n_headers = r->n_headers,
-        .path_form = WM_SIGV4_PATH_NORMALIZED,
-        .payload_hash = {hash, sizeof hash},
-    };
+    const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
     p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);
@@ -240,9 +232,26 @@ static enum wm_status dispatch_apply(struct dispatch *p)
     return status;
 }
 
+static struct wm_protocol_request protocol_request(const struct wm_request *r)
+{
+    return (struct wm_protocol_request){
+        .method = r->method,
+        .path = r->path,
+        .query = r->query,
+        .content_type = wm_request_header(r, "content-type"),
+        .target = wm_request_header(r, "x-amz-target"),
+        .body = wm_buf_view(&r->body),
+    };
+}
+
 void wm_dispatch_unavailable(const struct wm_dispatcher *d, struct wm_request *r)
 {
     struct dispatch p = {.d = d, .r = r};
+    if (!r->route.protocol) {
+        const struct wm_protocol_request asked = protocol_request(r);
+        wm_uuid(r->request_id);
+        wm_protocol_route(&r->arena, d->services, d->n_services, &asked, WM_EMPTY, &r->route);
+    }
     dispatch_refuse(&p, WM_REFUSE_UNAVAILABLE, WM_LIT("The call cannot be recorded at present, so it is not carried out"));
     dispatch_write_reply(&p);
     r->seq = 0;
@@ -254,15 +263,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     struct dispatch p = {
         .d = d,
         .r = r,
-        .request =
-            {
-                .method = r->method,
-                .path = r->path,
-                .query = r->query,
-                .content_type = wm_request_header(r, "content-type"),
-                .target = wm_request_header(r, "x-amz-target"),
-                .body = wm_buf_view(&r->body),
-            },
+        .request = protocol_request(r),
         .call =
             {
                 .env = d->env,
@@ -286,6 +287,8 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     }
     p.call.operation = r->route.operation;
 
+    if (d->record)
+        wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     wm_state_lock(state);
     if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
         dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
@@ -295,6 +298,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         status = d->record ? dispatch_record(&p, &r->arena) : dispatch_apply(&p);
     if (status == WM_E_NOMEM)
         status = dispatch_exhausted(&p);
+    *d->recorded += r->seq > 0;
     wm_state_unlock(state);
     if (status != WM_OK)
         wm_dispatch_unavailable(d, r);

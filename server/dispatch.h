@@ -18,6 +18,7 @@ struct wm_dispatcher {
     struct wm_auth *auth;
     struct wm_recorder *recorder;
     bool record;
+    uint64_t *recorded; /* calls that were given an entry; under the state's lock */
 };
 
 /**
@@ -28,9 +29,9 @@ struct wm_dispatcher {
 void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r);
 
 /**
- * Replace the reply: the entry could not be made durable, so the call must be taken for not done.
+ * Replace the reply, or give the only one: the entry could not be made durable, so the call must be taken for not done.
  * The effect is in memory until the restart that a failed journal needs; nobody sees it, since every later call is
- * answered in the same way.
+ * answered in the same way. Needs no recorder, so that calls can be answered before there is one.
  */
 void wm_dispatch_unavailable(const struct wm_dispatcher *d, struct wm_request *r);
 

@@ -10,10 +10,14 @@
  *     http_uri          request line read: the raw target is copied, a wm_request taken
  *     http_handler #1   headers read: nothing to decide unless the body is announced too large
  *     http_handler …    pieces of the body
- *     http_handler #n   the request is whole: dispatched, its connection suspended, put on loop->waiting
- *     (turn's end)      one commit for all that wait, all resumed
+ *     http_handler #n   the request is whole: dispatched, and put on loop->waiting
+ *     (turn's end)      one commit for all that wait
  *     http_handler #n+1 the reply is queued
  *     http_completed    sent, or the client left: the wm_request goes back to the loop
+ *
+ * A request that waits is not suspended: the library asks for its reply again in each run ("try again next time" in
+ * its connection.c). That is what we want, since the next run comes right behind the commit; suspending and resuming
+ * costs two epoll_ctl and a recv in vain for each call, 2 µs.
  *
  * Deadlines are ours, not the library's: it can only close a connection, and a client that was too slow is told so.
  */
@@ -29,6 +33,7 @@
 #include <unistd.h>
 
 #include "server/dispatch.h"
+#include "server/monitor.h"
 #include "server/source_ip.h"
 #include "waymark/bounds.h"
 #include "waymark/log.h"
@@ -46,11 +51,14 @@
 /* How often deadlines are looked at; a request may take so much longer than its limit. */
 #define SWEEP_MS 250
 #define LISTEN_BACKLOG 1024
+/* What strangers can cause at any rate is logged once in so long, with how often it was left out. */
+#define STRANGERS_LOG_MS 10000
 
 enum phase {
     PHASE_IDLE,      /* no request on the connection */
     PHASE_RECEIVING, /* a request has begun */
-    PHASE_WAITING,   /* dispatched and suspended until the commit */
+    PHASE_WAITING,   /* dispatched, not yet durable: nobody may learn of it */
+    PHASE_DURABLE,   /* to be answered when the library asks next */
     PHASE_REPLYING,
 };
 
@@ -93,14 +101,23 @@ struct http_loop {
     struct exchange *waiting;        /* dispatched in this turn, newest first */
     struct exchange *spare;
     uint64_t highest_seq;            /* of those waiting */
-    bool resumed;                    /* replies are to be sent: do not sleep first */
     bool draining;
     bool closing;                    /* only what has been decided is still answered */
+    struct {                         /* as in struct wm_call_counts; written by this loop alone, read by all */
+        _Atomic uint64_t received, acknowledged, refused, lost, unrecorded, abandoned, rejected;
+    } counts;
+    struct wm_mono_ns strangers_logged;
+    uint64_t strangers_not_logged;
 };
 
 struct wm_server {
     struct wm_server_options o;
-    struct wm_dispatcher dispatcher;
+    struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
+    atomic_bool serving;
+    uint64_t recorded;               /* under the state's lock */
+    uint64_t calls_before;           /* as auth and recorder */
+    struct wm_wall_ns started;
+    struct wm_mono_ns started_mono;
     struct wm_proxy_block *trusted;
     size_t n_trusted;
     char address[300];
@@ -117,6 +134,12 @@ struct wm_server {
 static struct wm_mono_ns now_mono(void)
 {
     return wm_clock_mono(&wm_clock_system); /* deadlines of sockets are real time, also in tests */
+}
+
+/* One writer: it needs no locked instruction. */
+static void count(_Atomic uint64_t *n)
+{
+    atomic_store_explicit(n, atomic_load_explicit(n, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 static struct exchange *exchange_take(struct http_loop *loop)
@@ -265,7 +288,8 @@ static void exchange_take_headers(struct exchange *x, const char *method)
     if (s->n_trusted)
         (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_forwarded, x);
     struct wm_view forwarded = wm_buf_status(&x->forwarded) == WM_OK ? wm_buf_view(&x->forwarded) : WM_EMPTY;
-    r->source_ip = wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted);
+    /* a copy, because the call may outlive its connection */
+    r->source_ip = wm_arena_copy(&r->arena, wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted));
     x->headers_taken = true;
 }
 
@@ -341,11 +365,77 @@ static void log_call(const struct wm_request *r)
            (unsigned long long)r->seq);
 }
 
+/* Somebody sent what is no request, and was answered so without a call: nothing is recorded, but it is counted. */
+static void log_rejected(struct http_loop *loop, unsigned status)
+{
+    int64_t now = now_mono().ns;
+    count(&loop->counts.rejected);
+    if (loop->strangers_logged.ns && now - loop->strangers_logged.ns < STRANGERS_LOG_MS * WM_NS_PER_MS) {
+        loop->strangers_not_logged++;
+        return;
+    }
+    wm_log(WM_EV_REQUEST_REJECTED, "status=%u more=%llu", status, (unsigned long long)loop->strangers_not_logged);
+    loop->strangers_logged.ns = now;
+    loop->strangers_not_logged = 0;
+}
+
+/*
+ * The library's own log, the only place where it tells of a request that it answered by itself: a line of this form
+ * (transmit_error_response_len() in its connection.c). Its other lines tell of sockets that broke, which we see as well.
+ */
+static void http_library_log(void *cls, const char *format, va_list arguments)
+{
+    static const char answered[] = "Error processing request (HTTP response code is %u";
+    if (strncmp(format, answered, sizeof answered - 1) == 0)
+        log_rejected(loop_of(cls), va_arg(arguments, unsigned));
+}
+
 /* ---- the turn ---- */
+
+static struct wm_call_counts server_counts(const struct wm_server *s)
+{
+    struct wm_call_counts sum = {0};
+    for (size_t i = 0; i < s->n_loops; i++) {
+        const struct http_loop *loop = &s->loops[i];
+        sum.received += atomic_load_explicit(&loop->counts.received, memory_order_relaxed);
+        sum.acknowledged += atomic_load_explicit(&loop->counts.acknowledged, memory_order_relaxed);
+        sum.refused += atomic_load_explicit(&loop->counts.refused, memory_order_relaxed);
+        sum.lost += atomic_load_explicit(&loop->counts.lost, memory_order_relaxed);
+        sum.unrecorded += atomic_load_explicit(&loop->counts.unrecorded, memory_order_relaxed);
+        sum.abandoned += atomic_load_explicit(&loop->counts.abandoned, memory_order_relaxed);
+        sum.rejected += atomic_load_explicit(&loop->counts.rejected, memory_order_relaxed);
+    }
+    return sum;
+}
+
+/* Health and status, which are no calls. */
+static bool loop_answer_aside(struct http_loop *loop, struct exchange *x)
+{
+    struct wm_server *s = loop->server;
+    if (x->request.refused || !wm_monitor_concerns(&x->request))
+        return false;
+    bool serving = atomic_load_explicit(&s->serving, memory_order_acquire);
+    const struct wm_monitor m = {
+        .phase = atomic_load(&s->stop) ? WM_PHASE_STOPPING : serving ? WM_PHASE_SERVING : WM_PHASE_STARTING,
+        .failed = atomic_load(&s->failed),
+        .dispatcher = serving ? &s->dispatcher : NULL,
+        .started = s->started,
+        .started_mono = s->started_mono,
+        .calls = server_counts(s),
+        .calls_before = serving ? s->calls_before : 0,
+    };
+    return wm_monitor_answer(&m, loop->cache, &x->request);
+}
 
 static void loop_dispatch(struct http_loop *loop, struct exchange *x)
 {
     struct wm_server *s = loop->server;
+    count(&loop->counts.received);
+    if (!atomic_load_explicit(&s->serving, memory_order_acquire)) {
+        wm_dispatch_unavailable(&s->dispatcher, &x->request);
+        count(&loop->counts.refused);
+        return;
+    }
     if (atomic_load_explicit(&s->failed, memory_order_relaxed)) {
         /* What the journal could not store is not to be seen: no handler runs any more. */
         x->request.refused = true;
@@ -354,6 +444,8 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     wm_dispatch(&s->dispatcher, loop->cache, &x->request);
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
+    if (x->request.seq == 0)
+        count(s->o.record ? &loop->counts.refused : &loop->counts.unrecorded);
 }
 
 /* Make durable what was dispatched, and turn the replies of what could not be into 503. */
@@ -367,13 +459,26 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     else /* and it stays: what else waits in this turn is not durable either */
         atomic_store(&s->failed, true);
     for (struct exchange *x = first; x; x = x->next) {
+        if (x->request.seq > 0)
+            count(ok ? &loop->counts.acknowledged : &loop->counts.lost);
         if (!ok && x->request.seq > 0)
             wm_dispatch_unavailable(&s->dispatcher, &x->request);
         log_call(&x->request);
     }
 }
 
-/* The replies leave in the next turn, which comes at once. */
+/* Let the library ask for replies, send them, and take what has come; again, as long as requests come. So a reply is sent
+ * before the next commit, for which it would have to wait, and who asks again at once still rides on that commit. It ends,
+ * since a connection has one request at a time. */
+static void loop_take(struct http_loop *loop)
+{
+    const struct exchange *newest;
+    do {
+        newest = loop->waiting;
+        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+    } while (loop->waiting != newest);
+}
+
 static void loop_end_turn(struct http_loop *loop)
 {
     struct exchange *x = loop->waiting, *next;
@@ -384,9 +489,11 @@ static void loop_end_turn(struct http_loop *loop)
     for (; x; x = next) {
         next = x->next;
         x->next = NULL;
-        MHD_resume_connection(x->connection->mhd);
+        if (x->connection)
+            connection_phase(x->connection, PHASE_DURABLE);
+        else
+            exchange_give_back(loop, x); /* the client left meanwhile */
     }
-    loop->resumed = true;
 }
 
 /* Dispatch and commit at once, for the rare request that is answered before it is whole. */
@@ -441,24 +548,29 @@ static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const
 {
     struct http_loop *loop = loop_of(cls);
     struct exchange *x = *con_cls;
+    (void)mhd;
     (void)url;
     (void)version;
     if (!x)
         return MHD_NO;
     WM_ASSERT(x->magic == EXCHANGE_MAGIC);
-    if (loop->closing && x->connection->phase != PHASE_WAITING)
+    if (x->connection->phase == PHASE_WAITING)
+        return MHD_YES;
+    if (x->connection->phase == PHASE_DURABLE)
+        return http_reply(x);
+    if (loop->closing)
         return MHD_NO;
     if (!x->headers_taken)
         return http_begin(x, method);
     if (*upload_len)
         return http_body(x, upload_data, upload_len);
-    if (x->connection->phase == PHASE_WAITING)
-        return http_reply(x);
 
     if (x->body_bytes > (uint64_t)loop->server->o.max_body_bytes) {
         x->request.refused = true;
         x->request.refusal = WM_REFUSE_BODY_TOO_LARGE;
     }
+    if (loop_answer_aside(loop, x))
+        return http_reply(x);
     loop_dispatch(loop, x);
     if (x->request.seq == 0) { /* nothing to wait for */
         log_call(&x->request);
@@ -467,7 +579,6 @@ static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const
     connection_phase(x->connection, PHASE_WAITING);
     x->next = loop->waiting;
     loop->waiting = x;
-    MHD_suspend_connection(mhd);
     return MHD_YES;
 }
 
@@ -480,11 +591,17 @@ static void http_completed(void *cls, struct MHD_Connection *mhd, void **con_cls
     if (!x)
         return;
     if (how != MHD_REQUEST_TERMINATED_COMPLETED_OK && x->connection->phase == PHASE_RECEIVING &&
-        x->request.request_id[0] == '\0')
+        x->request.request_id[0] == '\0') {
         wm_log(WM_EV_REQUEST_ABANDONED, "from=%s path=%s", x->connection->peer, log_field(x->request.path, &path));
+        if (x->headers_taken)
+            count(&loop->counts.abandoned);
+    }
+    bool waits = x->connection->phase == PHASE_WAITING; /* the commit goes through its list */
     x->connection->exchange = NULL;
     connection_phase(x->connection, PHASE_IDLE);
-    exchange_give_back(loop, x);
+    x->connection = NULL;
+    if (!waits)
+        exchange_give_back(loop, x);
     *con_cls = NULL;
 }
 
@@ -499,6 +616,7 @@ static void connection_too_slow(struct connection *c)
         http_reply_raw(x);
         return;
     }
+    log_rejected(c->loop, 408);
     static const char text[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     (void)!send(c->fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* as in http_reply_raw() */
     (void)shutdown(c->fd, SHUT_RDWR);
@@ -530,6 +648,7 @@ static void loop_sweep(struct http_loop *loop)
                 (void)shutdown(c->fd, SHUT_RDWR);
             break;
         case PHASE_WAITING:
+        case PHASE_DURABLE:
             break;
         }
     }
@@ -548,8 +667,6 @@ static bool loop_is_busy(const struct http_loop *loop)
 static int loop_timeout_ms(struct http_loop *loop)
 {
     MHD_UNSIGNED_LONG_LONG ms;
-    if (loop->resumed)
-        return 0;
     if (MHD_get_timeout(loop->daemon, &ms) == MHD_YES && ms < SWEEP_MS)
         return (int)ms;
     return SWEEP_MS;
@@ -569,8 +686,7 @@ static void *loop_run(void *arg)
         int timeout_ms = loop_timeout_ms(loop);
         if (timeout_ms != 0)
             (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
-        loop->resumed = false;
-        (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
+        loop_take(loop);
 
         /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;
@@ -621,7 +737,8 @@ static enum wm_status loop_init(struct wm_server *s, struct http_loop *loop, str
     if (!loop->cache)
         return wm_fail(err, WM_E_NOMEM, "no memory for a server loop");
     loop->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, http_handler, loop,
+        MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, http_handler, loop,
+        MHD_OPTION_EXTERNAL_LOGGER, http_library_log, loop, /* first, or what comes before is logged elsewhere */
         MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)(o->max_connections / o->threads ? o->max_connections / o->threads : 1),
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)o->connection_memory_bytes,
@@ -690,7 +807,10 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
         return wm_fail(err, WM_E_NOMEM, "no memory for the server");
     s->o = *o;
     s->listen_fd = -1;
-    s->dispatcher = (struct wm_dispatcher){o->env, o->services, o->n_services, o->auth, o->recorder, o->record};
+    s->started = wm_clock_wall(o->env->clock);
+    s->started_mono = wm_clock_mono(o->env->clock);
+    s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
+                                           .record = o->record, .recorded = &s->recorded};
     enum wm_status status = WM_OK;
     if (o->threads < 1 || o->threads > 64)
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);
@@ -724,9 +844,20 @@ const char *wm_server_address(const struct wm_server *s)
     return s->address;
 }
 
+void wm_server_serve(struct wm_server *s, struct wm_auth *auth, struct wm_recorder *recorder)
+{
+    struct wm_state_counts counted;
+    wm_state_counts(recorder->state, &counted); /* of all that was there: opening it has read it */
+    s->calls_before = counted.reads + counted.changes + counted.refused;
+    s->dispatcher.auth = auth;
+    s->dispatcher.recorder = recorder;
+    atomic_store_explicit(&s->serving, true, memory_order_release);
+}
+
 bool wm_server_failed(struct wm_server *s)
 {
-    return atomic_load(&s->failed) || wm_journal_failed(s->o.recorder->journal, NULL); /* also without a call to notice it */
+    return atomic_load(&s->failed) || (atomic_load_explicit(&s->serving, memory_order_acquire) &&
+                                       wm_journal_failed(s->dispatcher.recorder->journal, NULL)); /* no call met it */
 }
 
 void wm_server_stop(struct wm_server *s, int64_t deadline_ms)

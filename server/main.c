@@ -1,10 +1,16 @@
 /*
  * waymarkd: wires the modules together by the settings, and takes them apart in order.
  *
- * Start: recorder (recovers the journal), keys, trails (they register their cursors before the first append), server.
- * Stop: server (calls in flight are answered), trails (deliver what is durable, up to a deadline), recorder. What is
- * not delivered waits in the journal for the next start. A second signal ends the process at once, which is safe at any
- * moment, since nothing acknowledged is only in memory.
+ * Start: server (health can be asked for, calls are answered 503), recorder (recovers the journal), cursors of the trails
+ * (before the first append), keys, trails; then calls are served.
+ * Stop: server (no newcomers, calls in flight are answered and committed), trails (deliver what is durable, up to a
+ * deadline), recorder. What is not delivered waits in the journal for the next start.
+ * A failed journal: trails first, and the server stays meanwhile: calls are answered 503, health is red. Then the process
+ * ends with a failure, since only recovery helps, and that is what a start does.
+ *
+ * Signals: SIGTERM and SIGINT are held back only while calls are served. During a start, which may be a long replay,
+ * and during a stop they end the process at once, which is safe at any moment: nothing acknowledged is only in memory, and
+ * each step of recovery can be repeated.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,8 +22,10 @@
 #include "waymark/auth.h"
 #include "waymark/config.h"
 #include "waymark/hash.h"
+#include "waymark/json.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
+#include "waymark/secret.h"
 #include "waymark/server.h"
 #include "waymark/service.h"
 #include "waymark/signer.h"
@@ -26,9 +34,14 @@
 #include "waymark/banned.h"
 
 #define MASTER_KEY_BYTES 32
-/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader, its store. */
+/* Files of the journal, the state and the keys, and the loops' own; of a trail: its ledger, its reader; of an upload:
+   its connection, and a file while it looks for credentials. */
 #define RESERVED_DESCRIPTORS 128
-#define TRAIL_DESCRIPTORS 16
+#define TRAIL_DESCRIPTORS 12
+#define UPLOAD_DESCRIPTORS 4
+/* After a failure health is red for at least so long, for those who look at it each second. Longer would only keep the
+ * restart waiting that mends it. */
+#define FAILED_VISIBLE_MS 2000
 
 static const struct wm_service *const services[] = {
     &wm_service_mediapackage,
@@ -82,6 +95,72 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     return status;
 }
 
+/* ---- keys ---- */
+
+/* The secret of a file; where none is set, the systemd credential of that name (systemd.exec(5), "Credentials"). */
+static enum wm_status secret_open(const char *file, const char *credential, struct wm_secret *out, struct wm_err *err)
+{
+    if (file[0])
+        return wm_secret_load(&wm_io_posix, file, out, err);
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    char path[WM_MAX_PATH_BYTES];
+    int n = folder ? snprintf(path, sizeof path, "%s/%s", folder, credential) : 0;
+    if (n < 0 || (size_t)n >= sizeof path)
+        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
+    enum wm_status status = n ? wm_secret_load(&wm_io_posix, path, out, err) : WM_E_NOT_FOUND;
+    return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
+}
+
+static enum wm_status record_event(void *arg, const char *name, struct wm_view details, struct wm_err *err)
+{
+    return wm_recorder_event(arg, name, details, err);
+}
+
+/* That the keys could not be opened belongs into the trail; it is told once somebody has mended it. */
+static void record_refusal(struct daemon *d, const struct wm_err *why)
+{
+    struct wm_buf details;
+    wm_buf_init(&details, 4 * WM_ERR_MESSAGE_BYTES);
+    wm_buf_add_str(&details, "{\"reason\":");
+    wm_json_write_string(&details, wm_view_of(why->message));
+    wm_buf_add_char(&details, '}');
+    struct wm_err err;
+    enum wm_status status = wm_buf_status(&details);
+    if (status == WM_OK)
+        status = wm_recorder_event(d->recorder, "RefuseSigningKeys", wm_buf_view(&details), &err);
+    wm_buf_done(&details);
+    (void)status; /* why the start failed is logged in any case, and why the journal did */
+}
+
+static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
+{
+    const struct wm_config *c = d->config;
+    char path[WM_MAX_PATH_BYTES], fingerprint[WM_FINGERPRINT_BYTES];
+    if (!data_path(c, "keys", path))
+        return path_too_long(c, err);
+    struct wm_signer_options o = {
+        .io = &wm_io_posix,
+        .clock = &wm_clock_system,
+        .dir = path,
+        .board = d->recorder->board,
+        .token_uri = c->keys.token,
+        .token_module = c->keys.token_module,
+        .record = c->journal.enabled ? record_event : NULL,
+        .record_arg = d->recorder,
+    };
+    enum wm_status status = secret_open(c->keys.passphrase_file, "waymark.passphrase", &o.passphrases, err);
+    if (status == WM_OK)
+        status = secret_open(c->keys.token_pin_file, "waymark.token-pin", &o.token_pin, err);
+    if (status != WM_OK) {
+        wm_secret_done(&o.passphrases);
+        return status;
+    }
+    status = wm_signer_open(&o, &d->signer, err);
+    if (status == WM_OK) /* now rather than for the first digest: whoever asks for the public keys finds one from the start */
+        status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
+    return status;
+}
+
 /* ---- trails ---- */
 
 static struct wm_view unless_none(const char *text)
@@ -104,8 +183,9 @@ static struct wm_store_credentials trail_credentials(const struct wm_config_trai
     return login;
 }
 
-static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store **out,
-                                  struct wm_err *err)
+/* @param first  a handle of the trail's bucket; NULL: this is to be the first one */
+static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store *first,
+                                  struct wm_store **out, struct wm_err *err)
 {
     if (strcmp(t->store, "file") == 0) {
         char folder[WM_MAX_PATH_BYTES];
@@ -114,6 +194,8 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
         return wm_store_file_new(&wm_io_posix, wm_view_of(t->folder[0] ? t->folder : folder),
                                  wm_view_of(t->bucket[0] ? t->bucket : "waymark"), out, err);
     }
+    if (first)
+        return wm_store_s3_share(first, out, err);
     struct wm_store_environment room;
     struct wm_store_s3_options s3 = {
         .bucket = wm_view_of(t->bucket),
@@ -143,12 +225,8 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
     int n = snprintf(name, sizeof name, "trails/%s.db", t->name);
     if (n < 0 || (size_t)n >= sizeof name || !data_path(c, name, ledger))
         return path_too_long(c, err);
-    struct wm_store *store;
-    enum wm_status status = trail_store(c, t, &store, err);
-    if (status != WM_OK)
-        return status;
     const struct wm_codec *codec = wm_codec_by_name(wm_view_of(t->codec)); /* the settings take no other name */
-    const struct wm_trail_options o = {
+    struct wm_trail_options o = {
         .name = wm_view_of(t->name),
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
@@ -158,14 +236,23 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_bytes = (uint64_t)t->batch_bytes,
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
+        .late_after_ms = t->late_after_ms,
         .digest_period_s = t->digest_period_s,
         .ledger_path = ledger,
-        .store = store,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
+        .recorder = {record_event, d->recorder},
         .clock = &wm_clock_system,
     };
+    for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
+        enum wm_status status = trail_store(c, t, o.n_stores ? o.stores[0] : NULL, &o.stores[o.n_stores], err);
+        if (status != WM_OK) {
+            while (o.n_stores)
+                wm_store_free(o.stores[--o.n_stores]);
+            return status;
+        }
+    }
     return wm_trail_start(&o, out, err);
 }
 
@@ -191,6 +278,32 @@ static enum wm_status trails_open(struct daemon *d, struct wm_err *err)
 
 /* ---- start and stop ---- */
 
+static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
+{
+    const struct wm_config *c = d->config;
+    d->env = (struct wm_service_env){
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
+        .clock = &wm_clock_system,
+    };
+    const struct wm_server_options server = {
+        .listen = c->listen,
+        .threads = c->http.threads,
+        .max_connections = d->max_connections,
+        .connection_memory_bytes = c->http.connection_memory_bytes,
+        .max_body_bytes = c->http.max_body_bytes,
+        .request_timeout_ms = c->http.request_timeout_ms,
+        .idle_timeout_ms = c->http.idle_timeout_ms,
+        .trusted_proxies = c->http.trusted_proxies,
+        .n_trusted_proxies = c->http.n_trusted_proxies,
+        .env = &d->env,
+        .services = services,
+        .n_services = sizeof services / sizeof services[0],
+        .record = c->journal.enabled,
+    };
+    return wm_server_start(&server, &d->server, err);
+}
+
 static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 {
     const struct wm_config *c = d->config;
@@ -201,6 +314,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (!data_path(c, "trails", path))
         return path_too_long(c, err);
     status = wm_io_make_dirs(&wm_io_posix, path, 0700, err);
+    if (status == WM_OK)
+        status = listener_start(d, err);
     if (status != WM_OK)
         return status;
 
@@ -210,6 +325,9 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .clock = &wm_clock_system,
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
+        .ballast_bytes = WM_BALLAST_BYTES,
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
     };
     status = wm_recorder_open(&recorder, &d->recorder, err);
     if (status != WM_OK)
@@ -230,16 +348,18 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (made)
         wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
 
-    if (!data_path(c, "keys", path))
-        return path_too_long(c, err);
-    status = wm_signer_open(&wm_io_posix, &wm_clock_system, path, d->recorder->board, &d->signer, err);
+    for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
+        status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
     if (status != WM_OK)
         return status;
-    /* Made now rather than for the first digest: whoever asks for the public keys finds them from the start. */
-    char fingerprint[WM_FINGERPRINT_BYTES];
-    status = wm_signer_key_for(d->signer, wm_clock_wall(&wm_clock_system), fingerprint, err);
-    if (status != WM_OK)
+    struct wm_err why = {0};
+    status = signer_open(d, &why);
+    if (status != WM_OK) {
+        if (c->journal.enabled)
+            record_refusal(d, &why);
+        *err = why;
         return status;
+    }
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);
@@ -247,32 +367,42 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         status = trails_open(d, err);
     if (status != WM_OK)
         return status;
+    d->env.board = d->recorder->board;
+    d->env.master_key = d->master_key;
+    wm_server_serve(d->server, d->auth, d->recorder);
+    return WM_OK;
+}
 
-    d->env = (struct wm_service_env){
-        .account_id = wm_view_of(c->account_id),
-        .region = wm_view_of(c->region),
-        .board = d->recorder->board,
-        .clock = &wm_clock_system,
-        .master_key = d->master_key,
-    };
-    const struct wm_server_options server = {
-        .listen = c->listen,
-        .threads = c->http.threads,
-        .max_connections = d->max_connections,
-        .connection_memory_bytes = c->http.connection_memory_bytes,
-        .max_body_bytes = c->http.max_body_bytes,
-        .request_timeout_ms = c->http.request_timeout_ms,
-        .idle_timeout_ms = c->http.idle_timeout_ms,
-        .trusted_proxies = c->http.trusted_proxies,
-        .n_trusted_proxies = c->http.n_trusted_proxies,
-        .env = &d->env,
-        .services = services,
-        .n_services = sizeof services / sizeof services[0],
-        .auth = d->auth,
-        .recorder = d->recorder,
-        .record = c->journal.enabled,
-    };
-    return wm_server_start(&server, &d->server, err);
+static int64_t left_ms(struct wm_mono_ns until)
+{
+    int64_t ms = (until.ns - wm_clock_mono(&wm_clock_system).ns) / WM_NS_PER_MS;
+    return ms > 0 ? ms : 0;
+}
+
+static struct wm_mono_ns in_ms(int64_t ms)
+{
+    return (struct wm_mono_ns){wm_clock_mono(&wm_clock_system).ns + ms * WM_NS_PER_MS};
+}
+
+/* One deadline for all trails: buckets that are away must not add up. */
+static void trails_stop(struct daemon *d)
+{
+    struct wm_mono_ns until = in_ms(d->config->http.shutdown_timeout_ms);
+    for (size_t i = 0; i < d->n_trails; i++)
+        wm_trail_stop(d->trails[i], left_ms(until));
+    free(d->trails);
+    d->trails = NULL;
+    d->n_trails = 0;
+}
+
+/* Whoever asks is told that the journal has failed, while the trails deliver what it holds. */
+static void daemon_show_failure(struct daemon *d)
+{
+    struct wm_mono_ns until = in_ms(FAILED_VISIBLE_MS);
+    trails_stop(d);
+    int64_t ms = left_ms(until);
+    const struct timespec rest = {ms / 1000, ms % 1000 * WM_NS_PER_MS};
+    (void)nanosleep(&rest, NULL); /* cut short: by a signal, which ends us */
 }
 
 static void daemon_stop(struct daemon *d)
@@ -281,13 +411,7 @@ static void daemon_stop(struct daemon *d)
     if (d->announced && data_path(d->config, "endpoint", endpoint))
         (void)wm_io_posix.unlink(wm_io_posix.ctx, endpoint); /* nobody is to be sent here; left behind, it misleads only */
     wm_server_stop(d->server, d->config->http.shutdown_timeout_ms);
-    /* One deadline for all trails: buckets that are away must not add up. */
-    int64_t until = wm_clock_mono(&wm_clock_system).ns + d->config->http.shutdown_timeout_ms * WM_NS_PER_MS;
-    for (size_t i = 0; i < d->n_trails; i++) {
-        int64_t left_ms = (until - wm_clock_mono(&wm_clock_system).ns) / WM_NS_PER_MS;
-        wm_trail_stop(d->trails[i], left_ms > 0 ? left_ms : 0);
-    }
-    free(d->trails);
+    trails_stop(d);
     wm_signer_close(d->signer);
     wm_auth_close(d->auth);
     wm_recorder_close(d->recorder);
@@ -318,7 +442,9 @@ static enum wm_status daemon_announce(struct daemon *d, struct wm_err *err)
  */
 static int64_t connections_allowed(const struct wm_config *c)
 {
-    const int64_t reserve = RESERVED_DESCRIPTORS + TRAIL_DESCRIPTORS * (int64_t)c->n_trails;
+    int64_t reserve = RESERVED_DESCRIPTORS;
+    for (size_t i = 0; i < c->n_trails; i++)
+        reserve += TRAIL_DESCRIPTORS + UPLOAD_DESCRIPTORS * c->trails[i].uploads;
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return c->http.max_connections;
@@ -335,6 +461,37 @@ static int64_t connections_allowed(const struct wm_config *c)
     wm_log(WM_EV_FEW_DESCRIPTORS, "limit=%lld max_connections=%lld allowed=%lld", (long long)limit.rlim_cur,
            (long long)c->http.max_connections, (long long)left);
     return left;
+}
+
+/*
+ * SIGTERM or SIGINT while it is not held back: the end, now. A handler, because the kernel spares the first process of a
+ * container the default action; and by the signal, where that works, because supervisors take it for a good end.
+ */
+static void end_now(int sig)
+{
+    static const char text[] = "waymarkd: ended at once by a signal; what is acknowledged is in the journal\n";
+    (void)!write(STDERR_FILENO, text, sizeof text - 1); /* nobody is left to be told of a failure */
+    (void)raise(sig); /* the default action now: SA_RESETHAND, and not held back: SA_NODEFER */
+    _exit(128 + sig);
+}
+
+/* A SIGINT that we were started deaf to stays so: a shell does that to what it runs with &, whose Ctrl-C is not ours. */
+static void signals_prepare(sigset_t *out)
+{
+    const struct sigaction end = {.sa_handler = end_now, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER)};
+    static const int ours[] = {SIGTERM, SIGINT};
+    struct sigaction before;
+    (void)sigemptyset(out);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        int rc = sigaction(ours[i], NULL, &before);
+        if (rc == 0 && ours[i] == SIGINT && before.sa_handler == SIG_IGN)
+            continue;
+        (void)sigaddset(out, ours[i]);
+        rc |= sigaction(ours[i], &end, NULL);
+        WM_ASSERT(rc == 0);
+    }
+    WM_PTOK(pthread_sigmask(SIG_UNBLOCK, out, NULL)); /* whatever we were started with */
+    (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
 }
 
 /* Until a signal or a failed journal asks to end. */
@@ -375,17 +532,14 @@ int main(int argc, char **argv)
     (void)umask(0077); /* everything in the data folder is the recorder's own */
 
     sigset_t signals;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    WM_PTOK(pthread_sigmask(SIG_BLOCK, &signals, NULL));
-    (void)signal(SIGPIPE, SIG_IGN); /* a client that left is an error of its socket, not of the process */
+    signals_prepare(&signals);
 
     wm_log(WM_EV_START, "version=%s data_dir=%s", WAYMARK_VERSION, config->data_dir);
     if (!config->journal.enabled)
         wm_log(WM_EV_NOT_RECORDING, "setting=journal.enabled");
     struct daemon d = {.config = config, .max_connections = connections_allowed(config)};
     status = daemon_start(&d, &err);
+    WM_PTOK(pthread_sigmask(SIG_BLOCK, &signals, NULL));
     if (status == WM_OK)
         status = daemon_announce(&d, &err);
     int rc = EXIT_FAILURE;
@@ -394,6 +548,8 @@ int main(int argc, char **argv)
     else
         wm_log(WM_EV_FATAL, "error=\"%s\"", err.message);
     WM_PTOK(pthread_sigmask(SIG_UNBLOCK, &signals, NULL)); /* from here on a second signal ends us at once */
+    if (status == WM_OK && rc != EXIT_SUCCESS)
+        daemon_show_failure(&d);
     daemon_stop(&d);
     wm_config_free(config);
     wm_log(WM_EV_STOPPED, "exit=%d", rc);

@@ -51,6 +51,19 @@ void wm_request_done(struct wm_request *r)
     wm_buf_done(&r->record);
 }
 
+struct wm_sigv4_request wm_request_as_signed(const struct wm_request *r, const char hash[WM_SHA256_HEX_BYTES])
+{
+    return (struct wm_sigv4_request){
+        .method = r->method,
+        .path = r->path,
+        .query = r->query,
+        .headers = r->headers,
+        .n_headers = r->n_headers,
+        .path_form = WM_SIGV4_PATH_NORMALIZED,
+        .payload_hash = {hash, WM_SHA256_HEX_BYTES},
+    };
+}
+
 struct wm_view wm_request_header(const struct wm_request *r, const char *name)
 {
     for (size_t i = 0; i < r->n_headers; i++)

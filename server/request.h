@@ -50,4 +50,7 @@ void wm_request_done(struct wm_request *r);
 /** First value of a header, name in any case; the empty view when it is absent. */
 struct wm_view wm_request_header(const struct wm_request *r, const char *name);
 
+/** As its signature is checked. @param hash  64 hex digits of the body's SHA-256; pointed at, not read */
+struct wm_sigv4_request wm_request_as_signed(const struct wm_request *r, const char hash[WM_SHA256_HEX_BYTES]);
+
 #endif

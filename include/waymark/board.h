@@ -26,8 +26,15 @@ struct wm_board_trail {
     char latest_delivery_error[64];    /* the store's error code, such as "NoSuchBucket" */
     struct wm_wall_ns latest_digest;
     char latest_digest_error[64];
-    uint64_t delivered_records;
-    uint64_t cursor_seq;        /* everything up to here is in the bucket */
+    /* Every entry up to cursor_seq is in one of four counts, each kept for itself: before + delivered + filtered +
+       missed = cursor_seq. What is journaled beyond is pending. */
+    uint64_t before_records;    /* journaled and gone before the trail began */
+    uint64_t delivered_records; /* in the bucket */
+    uint64_t filtered_records;  /* not for this trail */
+    uint64_t missed_records;    /* left the journal before the trail could deliver them */
+    uint64_t cursor_seq;
+    struct wm_wall_ns oldest_pending; /* eventTime of the oldest record that is not delivered, as far as it was read */
+    bool paused;                /* the journal does not wait for the trail any more */
 };
 
 /** One public key, as ListPublicKeys gives it. */

@@ -20,6 +20,10 @@
 /* Record and changes with their frames; anything longer in a segment is damage. */
 #define WM_MAX_ENTRY_BYTES (1024u * 1024u)
 
+/* Kept on the disk for what must be written on one that is full: the copy of a batch that recovery makes, at most 16 MiB;
+ * the cursors of state and trails, whose databases' logs take 4 MiB each at most and are seldom new then. */
+#define WM_BALLAST_BYTES (16u * 1024u * 1024u)
+
 /* All documents of all services: they are held in memory. A million channels of 1 KB. */
 #define WM_MAX_STATE_BYTES (1024ull * 1024u * 1024u)
 /* Kinds of documents: some per service, and they are literals in our code. */

@@ -74,15 +74,21 @@ void wm_buf_done(struct wm_buf *b);  /* releases the memory; b may be initialise
 void wm_buf_clear(struct wm_buf *b); /* empty and WM_OK again, memory kept */
 void wm_buf_wipe(struct wm_buf *b);  /* as clear, with the bytes overwritten: for secrets */
 
-/** Room for n bytes at the end, uninitialised and not yet counted; NULL when it does not fit. Then wm_buf_grow(). */
-char *wm_buf_room(struct wm_buf *b, size_t n);
-void wm_buf_grow(struct wm_buf *b, size_t n);
+char *wm_buf_enlarge(struct wm_buf *b, size_t n); /* wm_buf_room() where more memory is needed */
 
 /* Inline, because records are built from thousands of short pieces a millisecond. */
-static inline void wm_buf_add(struct wm_buf *b, const void *bytes, size_t len)
+
+/** Room for n bytes at the end, uninitialised and not yet counted; NULL when it does not fit. Then wm_buf_grow(). */
+static inline char *wm_buf_room(struct wm_buf *b, size_t n)
 {
     /* cap is at most max + 1, so what fits below it keeps to the ceiling and leaves the byte for wm_buf_cstr() */
-    char *room = b->status == WM_OK && len < b->cap - b->len ? b->data + b->len : wm_buf_room(b, len);
+    return b->status == WM_OK && n < b->cap - b->len ? b->data + b->len : wm_buf_enlarge(b, n);
+}
+void wm_buf_grow(struct wm_buf *b, size_t n);
+
+static inline void wm_buf_add(struct wm_buf *b, const void *bytes, size_t len)
+{
+    char *room = wm_buf_room(b, len);
     if (!room || len == 0)
         return;
     memcpy(room, bytes, len);

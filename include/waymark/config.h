@@ -49,6 +49,8 @@ struct wm_config_trail {
     int64_t batch_bytes;
     int64_t batch_records;
     int64_t batch_age_ms;
+    int64_t late_after_ms;
+    int64_t uploads;
     int64_t digest_period_s;
 };
 
@@ -74,6 +76,12 @@ struct wm_config {
         int64_t segment_bytes;
         int64_t max_bytes;
     } journal;
+    struct {
+        const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */
+        const char *token;           /* pkcs11: URI; "": the keys are in files */
+        const char *token_module;    /* path of its PKCS#11 module */
+        const char *token_pin_file;  /* "": the systemd credential, if there is one */
+    } keys;
     struct wm_config_trail *trails;
     size_t n_trails;
 };

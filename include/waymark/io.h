@@ -32,6 +32,8 @@ struct wm_io {
     int (*sync_dir)(void *ctx, const char *path); /* fsync of a directory: makes names in it durable */
     /** Call each with every name in a directory but "." and "..", in no order; stops at the first non-zero result. */
     int (*list)(void *ctx, const char *path, int (*each)(void *arg, const char *name), void *arg);
+    /** Bytes that can still be written on the file system of path: what it says, which a quota may lower. */
+    int (*free_bytes)(void *ctx, const char *path, uint64_t *out);
 };
 
 /** The real thing. */

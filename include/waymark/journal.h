@@ -28,10 +28,13 @@
 struct wm_journal;
 struct wm_journal_reader;
 
+#define WM_JOURNAL_ID_BYTES 16
+
 /** Flags of an entry, for followers to choose by. */
 enum wm_entry_flag {
     WM_ENTRY_READ_ONLY = 1 << 0, /* the operation cannot change state */
     WM_ENTRY_REFUSED = 1 << 1,   /* the record has an errorCode */
+    WM_ENTRY_SERVICE = 1 << 2,   /* what the service itself does; it may use the room that is kept for that */
 };
 
 /** A change of one document of the state. */
@@ -62,6 +65,8 @@ struct wm_journal_options {
                                  the next one. Below 2 MiB the largest entries fit into no segment */
     uint64_t max_bytes;       /* of all segments together, at least two; an append that would need more is refused.
                                  0: no limit */
+    uint64_t ballast_bytes;   /* kept on the disk beside the segments for what followers must write to move on, and given
+                                 up when the disk is full. Up to 1 GiB; 0: none */
 };
 
 /** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */
@@ -89,10 +94,11 @@ void wm_journal_close(struct wm_journal *j);
 /**
  * Append an entry in memory; durable once wm_journal_commit() has covered its sequence number.
  * @param out_seq  its number; set only on WM_OK
- * When the current segment is full and the next one is still being made, it waits for it.
+ * It waits for nothing, so it may be called under a lock that others wait for. The last 64 KiB of the current segment (an
+ * eighth of a small one) are for entries with WM_ENTRY_SERVICE until the next segment is there.
  * @return WM_OK; WM_E_LIMIT (a part, or the whole for a segment, is too large); WM_E_INVALID (no record);
  *         WM_E_FULL (max_bytes or the disk is full: no effect, succeeds again when followers have moved on or space has
- *         returned; or 16 MiB wait for a commit);
+ *         returned; or the next segment is not ready, see wm_journal_await_room(); or 16 MiB wait for a commit);
  *         WM_E_IO, WM_E_DENIED (the next segment cannot be made: no effect, tried again each second);
  *         WM_E_FAILED (an earlier write failed); WM_E_NOMEM
  * @thread any   @locks takes journal.mu
@@ -101,12 +107,28 @@ enum wm_status wm_journal_append(struct wm_journal *j, const struct wm_entry *e,
                                  struct wm_err *err) WM_MUST_CHECK;
 
 /**
+ * Call it before each append, and before the lock under which that is done. Nearly always it returns at once. When the
+ * current segment is nearly full and the next is still being made, because the disk is slow, it waits for that, for 10 s at
+ * most, and makes durable meanwhile what has been appended. It does not wait when there is no room: the append tells.
+ * @thread any that holds no lock   @locks takes journal.mu
+ */
+void wm_journal_await_room(struct wm_journal *j);
+
+/** Is the next segment ready, so that appends go on? @thread any   @locks takes journal.mu */
+bool wm_journal_has_room(struct wm_journal *j);
+
+/** The highest number that an append was given, durable or not; 0 when none. @thread any   @locks takes journal.mu */
+uint64_t wm_journal_appended(struct wm_journal *j);
+
+/**
  * Return when every entry up to seq is durable. Whoever arrives first writes and syncs for all; the others wait.
  * @return WM_OK; WM_E_FAILED (*err says what failed, the first time and ever after)
  * @thread any, not a follower   @locks takes journal.mu, none while writing
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
 
+/** The journal's identity: made with it, in each of its segments. @thread any */
+void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);
 /** Highest durable sequence number, 0 when empty. @thread any */
 uint64_t wm_journal_durable(struct wm_journal *j);
 /**
@@ -129,11 +151,21 @@ enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower,
 struct wm_journal_stats {
     uint64_t appended;       /* entries since open */
     uint64_t commits;        /* fdatasync calls since open */
+    uint64_t last_seq;       /* of the newest entry, durable or not */
     uint64_t durable_seq;
     uint64_t first_seq;      /* oldest entry kept */
-    uint64_t bytes;          /* of all segments on disk, with the one prepared ahead */
+    uint64_t segments;       /* with the one prepared ahead */
+    uint64_t bytes;          /* of these on disk */
+    uint64_t max_bytes;      /* 0: no limit */
 };
 void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out);
+/**
+ * True from the moment when an append was refused for want of a segment until there is one, also when nobody appends
+ * meanwhile.
+ * @param out_why  as the append was told; set only on true, NULL allowed
+ * @thread any   @locks takes journal.mu
+ */
+bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.

@@ -16,8 +16,6 @@
 
 #include "waymark/journal.h"
 
-#define WM_JOURNAL_ID_BYTES 16
-
 /** A segment, told when it has been walked. */
 struct wm_journal_segment {
     const char *name;           /* of the file */

@@ -18,6 +18,8 @@
 enum wm_identity_type {
     WM_IDENTITY_UNKNOWN, /* nobody was proven: no, or a wrong, signature */
     WM_IDENTITY_ROOT,
+    WM_IDENTITY_SERVICE, /* nobody called, the service acted by itself. AWS's own records of that have accountId and
+                            invokedBy and no type (User Guide, "AWS service events") */
 };
 
 /** userIdentity (User Guide, "CloudTrail userIdentity element"). Empty views are left out of the record. */
@@ -27,6 +29,7 @@ struct wm_identity {
     struct wm_view arn;
     struct wm_view account_id;
     struct wm_view access_key_id; /* with WM_IDENTITY_UNKNOWN: the one the caller claimed, if any */
+    struct wm_view invoked_by;    /* with WM_IDENTITY_SERVICE: its name, "waymark.amazonaws.com" */
 };
 
 struct wm_record {
@@ -46,12 +49,13 @@ struct wm_record {
     struct wm_view event_id;
     struct wm_view api_version;
     struct wm_view account_id;      /* recipientAccountId */
+    struct wm_view service_event_details; /* a finished JSON object: this is an AwsServiceEvent; empty: an AwsApiCall */
     bool read_only;
 };
 
 /**
  * Append the record to out, one line, compact.
- * A request or response larger than WM_MAX_PARAMETERS_BYTES becomes
+ * A request, response or details larger than WM_MAX_PARAMETERS_BYTES become
  * {"omitted":true,"originalSize":N,"reason":"… too large"}; when the whole is still above WM_MAX_RECORD_BYTES,
  * responseElements and then requestParameters are omitted in the same way [the order is undocumented; AWS's own
  * order for event data stores ends in this one].

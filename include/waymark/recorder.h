@@ -30,6 +30,9 @@ struct wm_recorder_options {
     const struct wm_clock *clock;
     uint64_t segment_bytes;
     uint64_t max_journal_bytes;
+    uint64_t ballast_bytes;    /* as in journal.h */
+    struct wm_view account_id; /* for the records of what the service itself does; copied */
+    struct wm_view region;
 };
 
 /** Open everything, recover, bring the state up to the journal's end, and start the state's follower thread. */
@@ -47,5 +50,21 @@ enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *
                                   struct wm_err *err) WM_MUST_CHECK;
 /** As wm_journal_commit(). */
 enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+
+/** Who acts, and where from, in the records of what the service itself does. */
+#define WM_RECORDER_SOURCE "waymark.amazonaws.com"
+
+/**
+ * Record what the service itself has done, or is about to do, that belongs into the trail: an event of CloudTrail's type
+ * AwsServiceEvent (User Guide, "AWS service events"), whose source is Waymark. Durable on WM_OK, so
+ * that what must not happen unrecorded is done behind this call.
+ * @param event_name  a verb and a noun, as operations are named: "PauseFollower"
+ * @param details     a JSON object: serviceEventDetails
+ * @return as wm_journal_append() and wm_journal_commit(), whose failures the log is told of
+ * @thread any that holds no lock, for it waits on the disk; a follower too, which then writes what others wait for
+ * @locks takes journal.mu
+ */
+enum wm_status wm_recorder_event(struct wm_recorder *r, const char *event_name, struct wm_view details,
+                                 struct wm_err *err) WM_MUST_CHECK;
 
 #endif

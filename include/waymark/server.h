@@ -8,6 +8,9 @@
  * Limits and their answers: a body above max_body_bytes 413, headers that do not fit connection_memory_bytes 431, a
  * request not whole within request_timeout_ms 408, more than max_connections: not accepted until one ends. 413, and
  * 408 once the headers were whole, are calls and are recorded like any other; without headers there is no call.
+ *
+ * It listens from the start, so that whoever asks for its health can be told that it is starting: until wm_server_serve()
+ * each call is answered 503. What is answered beside the calls: server/monitor.h.
  */
 #ifndef WAYMARK_SERVER_H
 #define WAYMARK_SERVER_H
@@ -32,20 +35,24 @@ struct wm_server_options {
     int64_t idle_timeout_ms;
     const char *const *trusted_proxies; /* addresses or CIDR blocks; copied */
     size_t n_trusted_proxies;
-    const struct wm_service_env *env; /* outlives the server */
+    const struct wm_service_env *env; /* outlives the server; but for its clock filled in before wm_server_serve() */
     const struct wm_service *const *services;
     size_t n_services;
-    struct wm_auth *auth;             /* outlives the server */
-    struct wm_recorder *recorder;     /* outlives the server */
     bool record;                      /* false: calls are answered without an entry in the journal (for measuring) */
 };
 
 /** Listen and start the loops. @return WM_E_INVALID (*err names the option), WM_E_IO (address in use …), WM_E_NOMEM */
 enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_server **out, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Serve calls from now on. Once.
+ * @param auth, recorder  outlive the server
+ * @thread that of wm_server_start()
+ */
+void wm_server_serve(struct wm_server *s, struct wm_auth *auth, struct wm_recorder *recorder);
 /** "127.0.0.1:8480": where it listens. Valid as long as the server. */
 const char *wm_server_address(const struct wm_server *s);
 /**
- * True once the journal has failed: every call is answered 503 from then on, and only a restart helps.
+ * True once the journal has failed: every call is answered 503 from then on, health is red, and only a restart helps.
  * @thread any
  */
 bool wm_server_failed(struct wm_server *s);

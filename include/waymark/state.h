@@ -27,6 +27,24 @@ enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *
                              struct wm_err *err) WM_MUST_CHECK;
 void wm_state_close(struct wm_state *s); /* NULL allowed */
 
+/**
+ * How many entries of each kind the copy has been brought past since the journal's first: counted one by one as they are
+ * read, and stored in the transaction that moves the cursor. So seq, which is the number of the last one, is the sum of
+ * the others, through every restart; else entries were left out or counted twice.
+ */
+struct wm_state_counts {
+    uint64_t seq;
+    uint64_t reads;    /* calls that succeeded, of operations that cannot change anything */
+    uint64_t changes;  /* calls that succeeded, of the other operations */
+    uint64_t refused;  /* calls with an errorCode */
+    uint64_t service;  /* entries that are no calls */
+    uint64_t earlier;  /* of all kinds: before there was this count, in a data folder of an older version */
+};
+/** @thread any   @locks takes one of its own */
+void wm_state_counts(struct wm_state *s, struct wm_state_counts *out);
+/** Is seq the sum of the others? */
+bool wm_state_counts_add_up(const struct wm_state_counts *c);
+
 /** The lock under which services read and change. @thread http */
 void wm_state_lock(struct wm_state *s);
 void wm_state_unlock(struct wm_state *s);

@@ -1,7 +1,8 @@
 /**
  * Where trail files go: a bucket behind an S3 API, or a folder laid out exactly as a bucket would be.
  *
- * A store may be used by several threads at once: each call takes a connection of its own, which is kept for later ones.
+ * A store belongs to one thread at a time (it keeps a connection open); only wm_store_cancel() may come from another.
+ * Threads that use the same bucket in parallel have a handle each.
  * Every failure says in its wm_err whether it passes by itself (retryable), the store's own error name (`code`), which
  * GetTrailStatus shows, and in its message what the operator can do; wm_store_retry_after_ms() says how long the store
  * asked to be left alone.
@@ -85,12 +86,25 @@ enum wm_status wm_store_s3_new(const struct wm_store_s3_options *o, struct wm_st
                                struct wm_err *err) WM_MUST_CHECK;
 
 /**
+ * Another handle of the same bucket, for another thread. What one of them learns, all know: login, clock, region,
+ * whether a condition holds. @param of  of wm_store_s3_new(); either may be freed first
+ */
+enum wm_status wm_store_s3_share(struct wm_store *of, struct wm_store **out, struct wm_err *err) WM_MUST_CHECK;
+
+/**
  * @param bucket  the name that stands for the folder in digests ("digestS3Bucket"); empty when it is only read. With a
  *                name the folder is made when it is absent; one that goes away later is "NoSuchBucket", since making
  *                it again could write into the place where a volume is not mounted
  */
 enum wm_status wm_store_file_new(const struct wm_io *io, struct wm_view folder, struct wm_view bucket,
                                  struct wm_store **out, struct wm_err *err) WM_MUST_CHECK;
+
+/**
+ * A tar of such a folder, plain or compressed by gzip or zstd, to be read: it is indexed here; a compressed one is
+ * unpacked into a nameless file in $TMPDIR. May be used by several threads.
+ * @return WM_E_NOT_FOUND, WM_E_DENIED, WM_E_CORRUPT (not a tar, or it ends early), WM_E_FULL (in $TMPDIR), WM_E_IO …
+ */
+enum wm_status wm_store_tar_new(const char *path, struct wm_store **out, struct wm_err *err) WM_MUST_CHECK;
 
 void wm_store_free(struct wm_store *s); /* NULL allowed */
 
@@ -103,7 +117,7 @@ void wm_store_cancel(struct wm_store *s);
 /** The bucket's name, as digests write it. Valid as long as the store. */
 struct wm_view wm_store_bucket(const struct wm_store *s);
 
-/** How long the newest call to fail was asked to wait before the next (Retry-After); 0 when it was not. */
+/** How long the last failed call was asked to wait before the next (Retry-After); 0 when it was not. */
 int64_t wm_store_retry_after_ms(const struct wm_store *s);
 
 /**

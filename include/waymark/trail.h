@@ -1,7 +1,7 @@
 /**
  * One trail: a follower of the journal that batches records into trail files, puts them into its store, and seals a
- * signed digest each period. One thread per trail, with its own store, cursor and ledger; what is in the bucket is
- * there exactly once:
+ * signed digest each period. One thread per trail, and one for each upload at a time, with its own stores, cursor and
+ * ledger; what is in the bucket is there exactly once:
  *
  *  1. A file's plan (first and last sequence number, key, delivery time) is durable in the ledger before its upload
  *     begins, and its content is a pure function of plan and journal. A retry writes the same bytes under the same key.
@@ -10,7 +10,12 @@
  *
  * Nothing is given up: whatever the store answers, the trail waits (jittered, capped backoff), says why on the board
  * and in the log, and goes on by itself. Files do not wait for a digest that the store refuses. Only damage (journal
- * entries that are gone or are not what was planned) makes the trail stand still until a restart.
+ * entries that are not what was planned, a ledger whose counts do not add up) makes the trail stand still until a
+ * restart.
+ *
+ * Entries can leave the journal without the trail: while it is out of the settings, or when the journal, at its limit,
+ * was told to go on without it. Then it goes on from the oldest entry that is kept. What it has missed is counted, and
+ * recorded in the trail itself as an event RecordsMissed with the range.
  */
 #ifndef WAYMARK_TRAIL_H
 #define WAYMARK_TRAIL_H
@@ -24,7 +29,16 @@
 #include "waymark/status.h"
 #include "waymark/store.h"
 
+/* S3 clients gain little from more; each has a connection and a compressed file in memory. */
+#define WM_TRAIL_MAX_UPLOADS 16
+
 struct wm_trail;
+
+/** Record what a trail did, durably (recorder.h, wm_recorder_event). */
+struct wm_trail_recorder {
+    enum wm_status (*event)(void *ctx, const char *event_name, struct wm_view details, struct wm_err *err);
+    void *ctx;
+};
 
 struct wm_trail_options {
     struct wm_view name;           /* 3 to 128 of [A-Za-z0-9._-]: trail_name.h has the rule */
@@ -36,22 +50,30 @@ struct wm_trail_options {
     uint64_t batch_bytes;          /* uncompressed; 64 KiB to WM_MAX_BATCH_BYTES */
     uint64_t batch_records;        /* at most so many records a file, 1 to 1,000,000 */
     int64_t batch_age_ms;          /* a record waits at most so long for company */
+    int64_t late_after_ms;         /* a record that waited so much longer has the addendum DELIVERY_DELAY; 0: none has */
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */
-    struct wm_store *store;        /* handed over: freed with the trail, also when wm_trail_start fails */
+    struct wm_store *stores[WM_TRAIL_MAX_UPLOADS]; /* handles of one store, so many uploads at a time; handed over: freed
+                                      with the trail, also when wm_trail_start fails */
+    size_t n_stores;
     struct wm_journal *journal;
     struct wm_board *board;
     struct wm_signer *signer;
+    struct wm_trail_recorder recorder; /* event NULL: what is missed is only logged */
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
 };
 
 /**
+ * Keep the journal whole for a trail that is about to start: what is appended meanwhile (by another trail, by the keys)
+ * must not make it drop segments that this one still needs. To be called for every trail before the first append.
+ */
+enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err) WM_MUST_CHECK;
+/**
  * Open the ledger, register the cursor with the journal (before the first append), post the trail on the board, start
  * its thread. A new trail begins with the oldest entry that the journal still has.
- * @return WM_OK; WM_E_INVALID (an option, or the ledger is another trail's); WM_E_CORRUPT (the ledger is damaged, or
- *         ahead of the journal: the two do not belong together); WM_E_NOT_FOUND (the journal has dropped entries that
- *         the ledger still needs); WM_E_EXISTS (another process has the ledger open); WM_E_UNSUPPORTED, WM_E_LIMIT,
+ * @return WM_OK; WM_E_INVALID (an option, or the ledger is another trail's); WM_E_CORRUPT (the ledger is damaged, its
+ *         counts do not add up, or it does not belong to this journal); WM_E_EXISTS (another process has the ledger open); WM_E_UNSUPPORTED, WM_E_LIMIT,
  *         WM_E_IO, WM_E_FULL, WM_E_DENIED, WM_E_NOMEM
  */
 enum wm_status wm_trail_start(const struct wm_trail_options *o, struct wm_trail **out, struct wm_err *err) WM_MUST_CHECK;

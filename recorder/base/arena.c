@@ -131,10 +131,13 @@ struct wm_view wm_arena_printf(struct wm_arena *a, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    char most[256]; /* nearly all that is printed: formatting twice, to learn the length, costs more than copying */
+    int n = vsnprintf(most, sizeof most, fmt, args);
     WM_ASSERT(n >= 0);
     char *text = wm_arena_alloc(a, (size_t)n + 1);
-    if (text)
+    if (text && (size_t)n < sizeof most)
+        memcpy(text, most, (size_t)n + 1);
+    else if (text)
         (void)vsnprintf(text, (size_t)n + 1, fmt, again); /* the length is known */
     va_end(again);
     va_end(args);

@@ -212,7 +212,7 @@ void wm_buf_wipe(struct wm_buf *b)
     wm_buf_clear(b);
 }
 
-char *wm_buf_room(struct wm_buf *b, size_t n)
+char *wm_buf_enlarge(struct wm_buf *b, size_t n)
 {
     if (b->status != WM_OK)
         return NULL;
@@ -269,11 +269,13 @@ void wm_buf_addf(struct wm_buf *b, const char *fmt, ...)
     va_list args, again;
     va_start(args, fmt);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, fmt, args);
+    size_t spare = b->cap - b->len;
+    int n = vsnprintf(spare ? b->data + b->len : NULL, spare, fmt, args); /* nearly always it fits */
     WM_ASSERT(n >= 0);
     char *room = wm_buf_room(b, (size_t)n); /* has place for the NUL too */
     if (room) {
-        (void)vsnprintf(room, (size_t)n + 1, fmt, again); /* the length is known */
+        if ((size_t)n >= spare)
+            (void)vsnprintf(room, (size_t)n + 1, fmt, again); /* the length is known */
         b->len += (size_t)n;
     }
     va_end(again);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "waymark/bounds.h"
@@ -125,6 +126,16 @@ static int posix_list(void *ctx, const char *path, int (*each)(void *arg, const 
     return rc;
 }
 
+static int posix_free_bytes(void *ctx, const char *path, uint64_t *out)
+{
+    (void)ctx;
+    struct statvfs v;
+    if (statvfs(path, &v) < 0)
+        return -errno;
+    *out = (uint64_t)v.f_bavail * v.f_frsize; /* without what is kept for root, be it that we are root */
+    return 0;
+}
+
 const struct wm_io wm_io_posix = {
     .open = posix_open,
     .close = posix_close,
@@ -140,6 +151,7 @@ const struct wm_io wm_io_posix = {
     .mkdir = posix_mkdir,
     .sync_dir = posix_sync_dir,
     .list = posix_list,
+    .free_bytes = posix_free_bytes,
 };
 
 /* ---- built from the table ---- */

@@ -375,30 +375,34 @@ static size_t utf8_length(const unsigned char *p, size_t left)
     return n <= left && wm_view_is_utf8((struct wm_view){(const char *)p, n}) ? n : 0;
 }
 
-/* Length of the front part that JSON takes as it is: no control character, quote, backslash or non-ASCII byte. */
-static size_t plain_prefix(const char *p, size_t len)
+/* The high bit of each byte that JSON does not take as it is (a control character, quote, backslash or non-ASCII byte),
+ * and perhaps of some byte above such a one; 0 exactly when all eight are plain. The usual test for a zero byte and for a
+ * byte below 0x20 ("Bit Twiddling Hacks", S. E. Anderson): a borrow can only come from a byte that is itself a hit. */
+static uint64_t special_bytes(const char p[8])
 {
     const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        uint64_t w;
-        memcpy(&w, p + i, sizeof w);
-        uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
-        /* The usual test for a zero byte and for a byte below 0x20 ("Bit Twiddling Hacks", S. E. Anderson); a borrow can
-         * only come from a byte that is itself a hit, so there is no false negative and the loop below is exact. */
-        uint64_t hit = (quote - ones) | (backslash - ones) | (w - ones * 0x20) | w;
-        if (hit & highs)
-            break;
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
+    return ((quote - ones) | (backslash - ones) | (w - ones * 0x20) | w) & highs;
+}
+
+static bool is_plain(const char *p, size_t len)
+{
+    uint64_t special = 0;
+    if (len >= 8) {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            special |= special_bytes(p + i);
+        return (special | special_bytes(p + len - 8)) == 0;
     }
-    while (i < len && (uint8_t)p[i] >= 0x20 && (uint8_t)p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
+    for (size_t i = 0; i < len; i++)
+        special |= (uint64_t)escape_of[(uint8_t)p[i]];
+    return special == 0;
 }
 
 void wm_json_write_string(struct wm_buf *out, struct wm_view text)
 {
-    size_t front = plain_prefix(text.ptr, text.len);
-    char *room = front == text.len ? wm_buf_room(out, text.len + 2) : NULL;
+    char *room = is_plain(text.ptr, text.len) ? wm_buf_room(out, text.len + 2) : NULL;
     if (room) { /* nearly every string: nothing to escape */
         room[0] = '"';
         if (text.len)
@@ -408,8 +412,7 @@ void wm_json_write_string(struct wm_buf *out, struct wm_view text)
         return;
     }
     wm_buf_add_char(out, '"');
-    const unsigned char *plain = (const unsigned char *)text.ptr, *end = text.len ? plain + text.len : plain;
-    const unsigned char *p = text.len ? plain + front : plain;
+    const unsigned char *p = (const unsigned char *)text.ptr, *plain = p, *end = text.len ? p + text.len : p;
     while (p < end) {
         char e = escape_of[*p];
         if (e == 0) {

@@ -9,6 +9,7 @@
 #define CMD_FAILED 2
 
 int cmd_journal(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 
 #endif

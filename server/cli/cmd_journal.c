@@ -153,7 +153,7 @@ static void add_string(struct wm_buf *b, const char *name, struct wm_view text)
 
 static void add_flags(struct wm_buf *b, unsigned flags)
 {
-    static const char *const names[] = {"readOnly", "refused"};
+    static const char *const names[] = {"readOnly", "refused", "service"};
     const char *comma = "";
     wm_buf_add_str(b, ",\"flags\":[");
     for (unsigned i = 0; i < 16; i++) {

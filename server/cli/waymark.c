@@ -12,6 +12,7 @@ static const struct {
     const char *summary;
 } commands[] = {
     {"journal", cmd_journal, "look at a journal's segments and entries; find damage"},
+    {"status", cmd_status, "ask a running waymarkd how it is, and whether its counts prove it complete"},
     {"verify", cmd_verify, "check the chains of digests and the trail files in a bucket or folder"},
 };
 

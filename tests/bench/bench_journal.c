@@ -221,9 +221,11 @@ static struct run run_journal(struct wm_journal *j, const struct wm_entry *e, un
 {
     double t = now_s(CLOCK_MONOTONIC), c = cpu_s();
     for (unsigned k = 0; k < batches; k++) {
-        for (unsigned i = 0; i < batch; i++)
+        for (unsigned i = 0; i < batch; i++) {
+            wm_journal_await_room(j);
             if (wm_journal_append(j, e, &last_seq, NULL) != WM_OK)
                 give_up("append failed");
+        }
         if (wm_journal_commit(j, last_seq, NULL) != WM_OK)
             give_up("commit failed");
     }
@@ -286,9 +288,11 @@ static void bench_commit(const char *dir, const struct wm_entry *e, size_t frame
     double append[MAX_ROUNDS], copy[MAX_ROUNDS];
     for (unsigned k = 0; k < rounds; k++) {
         double t = now_s(CLOCK_THREAD_CPUTIME_ID);
-        for (unsigned i = 0; i < 2000; i++)
+        for (unsigned i = 0; i < 2000; i++) {
+            wm_journal_await_room(j);
             if (wm_journal_append(j, e, &last_seq, NULL) != WM_OK)
                 give_up("append failed");
+        }
         append[k] = (now_s(CLOCK_THREAD_CPUTIME_ID) - t) / 2000 * 1e9;
         if (wm_journal_commit(j, last_seq, NULL) != WM_OK || wm_journal_set_cursor(j, "bench", last_seq) != WM_OK)
             give_up("commit failed");
@@ -315,6 +319,7 @@ static void bench_replay(const char *dir, const struct wm_entry *e)
     struct wm_journal_reader *r = NULL;
     struct wm_journal_stats s;
     for (unsigned i = 0; i < 200000; i++) {
+        wm_journal_await_room(j);
         if (wm_journal_append(j, e, &last_seq, NULL) != WM_OK ||
             (i % 256 == 255 && wm_journal_commit(j, last_seq, NULL) != WM_OK))
             give_up("append failed");

@@ -267,7 +267,7 @@ int main(int argc, char **argv)
     };
     if (wm_store_s3_new(&o, &store, &err) != WM_OK)
         give_up(err.message);
-    wm_store_s3_of(store)->locked.condition = WM_S3_CONDITION_HELD; /* as after the first object */
+    wm_store_s3_of(store)->core->locked.condition = WM_S3_CONDITION_HELD; /* as after the first object */
 
     printf("CPU µs per PUT, medians of %u rounds; the ratios are of a round's own two\n", rounds);
     printf("%10s  %10s %12s %14s %8s %10s %8s\n", "body", "libcurl", "with SHA-256", "ours, hashed", "/libcurl", "ours",

@@ -100,6 +100,7 @@ static void *work(void *arg)
                 .changes = &c,
                 .n_changes = p.has_change,
             };
+            wm_journal_await_room(w->recorder->journal);
             wm_state_lock(w->recorder->state);
             enum wm_status status = wm_recorder_submit(w->recorder, &e, &done[i].seq, NULL);
             wm_state_unlock(w->recorder->state);

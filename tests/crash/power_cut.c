@@ -45,6 +45,7 @@ struct world {
     uint64_t state;                /* the copy of the state: applied up to here, durably */
     unsigned copy[SLOTS];          /* what it holds: the entry that wrote the document, 0: none */
     uint64_t oldest_needed;        /* lowest cursor ever told to the journal */
+    bool full;                     /* the disk takes no new file in this life */
     const char *doing;
 };
 
@@ -105,7 +106,7 @@ static void make_payload(struct payload *p, uint64_t seq, unsigned life)
     }
     p->e = (struct wm_entry){
         .time = {1700000000000000000 + (int64_t)(mix >> 8)}, /* not in order: nothing may rely on it */
-        .flags = (uint16_t)(mix % 4),
+        .flags = (uint16_t)(mix % 8), /* half of them may use what is kept for the service */
         .event_source = WM_LIT("cut.amazonaws.com"),
         .event_name = WM_LIT("Cut"),
         .record = {p->record, (size_t)len + pad + 2},
@@ -145,6 +146,7 @@ static enum wm_status open_journal(struct sim_disk *disk, uint64_t segment_bytes
         .io = sim_disk_io(disk),
         .clock = &wm_clock_system,
         .segment_bytes = segment_bytes,
+        .ballast_bytes = SMALL / 4,
     };
     return wm_journal_open(&o, out, rec, err);
 }
@@ -220,7 +222,8 @@ static void settle(struct wm_journal *j)
     for (bool idle = false; !idle; sched_yield()) {
         wm_mutex_lock(&j->mu);
         idle = atomic_load(&j->failed) || sim_disk_dead(w.disk) || sim_disk_sync_failed(w.disk) ||
-               (!wm_journal_retirable_locked(j) && (j->next || j->prepare_state == PREPARE_REFUSED));
+               (!wm_journal_retirable_locked(j) &&
+                (j->next ? w.full || atomic_load(&j->ballast) : j->prepare_state == PREPARE_REFUSED));
         wm_mutex_unlock(&j->mu);
     }
 }
@@ -234,6 +237,7 @@ static enum wm_status append_batch(struct wm_journal *j)
     enum wm_status status = WM_OK;
     for (uint64_t i = 0; i < n && status == WM_OK && w.appended + 1 < MAX_ENTRIES; i++) {
         make_payload(&p, w.appended + 1, w.life);
+        wm_journal_await_room(j);
         status = wm_journal_append(j, &p.e, &seq, NULL);
         settle(j);
         if (status != WM_OK)
@@ -295,6 +299,8 @@ static void live(unsigned steps)
     uint64_t segment_bytes = draw(8) == 0 ? 2 * SMALL : SMALL, seen_last, copy_next = 0;
     w.life++;
     total_lives++;
+    w.full = draw(6) == 0; /* there is what there is, and nothing new */
+    sim_disk_say_free(w.disk, w.full ? draw(SMALL) : UINT64_MAX);
     w.doing = "looking at what is left";
     CHECK(!note_damage(w.disk, &seen_last));
     if (draw(4) == 0)
@@ -306,10 +312,10 @@ static void live(unsigned steps)
     w.doing = "opening";
     enum wm_status status = open_journal(w.disk, segment_bytes, &j, &rec, &err);
     if (status != WM_OK) {
-        if (!sim_disk_dead(w.disk) && !sim_disk_sync_failed(w.disk))
+        if (!sim_disk_dead(w.disk) && !sim_disk_sync_failed(w.disk) && !w.full)
             fprintf(stderr, "power_cut: %s\n", err.message);
-        CHECK(sim_disk_dead(w.disk) || sim_disk_sync_failed(w.disk));
-        CHECK(status == WM_E_IO);
+        CHECK(sim_disk_dead(w.disk) || sim_disk_sync_failed(w.disk) || (w.full && status == WM_E_FULL));
+        CHECK(status == WM_E_IO || status == WM_E_FULL);
         return;
     }
     w.doing = "checking what was recovered";
@@ -352,7 +358,7 @@ static void one_seed(uint64_t seed)
         else
             sim_disk_power_cut(w.disk);
     }
-    /* At last, undisturbed. */
+    sim_disk_say_free(w.disk, UINT64_MAX); /* at last, undisturbed */
     struct wm_journal *j = NULL;
     struct wm_journal_recovery rec;
     struct wm_err err = {0};

@@ -252,9 +252,17 @@ class Store:
     def sealed_keys(self):
         return {f["s3Object"] for d in self.digests().values() for f in d["logFiles"]}
 
-    def records(self):
+    def all_records(self):
         """[(key of the file, record)], in the order of keys and then of the file."""
         return [(k, r) for k in self.log_keys() for r in json.loads(self.content(k))["Records"]]
+
+    def records(self):
+        """Those of calls."""
+        return [(k, r) for k, r in self.all_records() if r["eventType"] != "AwsServiceEvent"]
+
+    def service_events(self):
+        """Those of what the service did itself."""
+        return [r for _, r in self.all_records() if r["eventType"] == "AwsServiceEvent"]
 
     def request_ids(self):
         return [r["requestID"] for _, r in self.records()]

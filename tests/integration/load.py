@@ -1,6 +1,8 @@
 """Several clients at once, each keeping what it was told."""
+import contextlib
 import random
 import threading
+import time
 
 import botocore.exceptions
 
@@ -79,6 +81,36 @@ class Client:
             assert now == self.channels[channel] or now in possible, (channel, now, self.channels[channel], possible)
             self.channels[channel] = now
         self.doubtful = {}
+
+
+@contextlib.contextmanager
+def pressure(clients, server):
+    """Each client calls without pause as long as the block runs, through every restart of the server."""
+    over = threading.Event()
+    failures = []
+
+    def work(client):
+        try:
+            boto = made_for = None
+            while not over.is_set():
+                if made_for != server.endpoint:
+                    made_for = server.endpoint
+                    boto = server.client(read_timeout=10)
+                if not client.call(boto):
+                    time.sleep(0.02)
+        except Exception as e:  # shown by the test
+            failures.append(e)
+
+    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
+    for t in threads:
+        t.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for t in threads:
+            t.join()
+    assert not failures, failures
 
 
 def request_id_of(reply):

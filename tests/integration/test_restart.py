@@ -57,33 +57,12 @@ def test_a_kill_at_any_moment_loses_and_repeats_nothing(start_s3_server):
     rng = random.Random(seed)
     server = start_s3_server("zstd", trail={"batch_age": "50ms", "digest_period": "1s", "batch_records": 50})
     clients = [load.Client(i, seed) for i in range(CLIENTS)]
-    over = threading.Event()
-    failures = []
-
-    def work(client):
-        try:
-            boto = made_for = None
-            while not over.is_set():
-                if made_for != server.endpoint:
-                    made_for = server.endpoint
-                    boto = server.client(read_timeout=10)
-                if not client.call(boto):
-                    time.sleep(0.02)
-        except Exception as e:  # shown by the test
-            failures.append(e)
-
-    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
-    for t in threads:
-        t.start()
-    for _ in range(scaled(8, 3)):
-        time.sleep(rng.uniform(0.2, scaled(1.5, 4.0)))
-        server.kill()
-        server.start()
-    time.sleep(1)
-    over.set()
-    for t in threads:
-        t.join()
-    assert not failures, failures
+    with load.pressure(clients, server):
+        for _ in range(scaled(8, 3)):
+            time.sleep(rng.uniform(0.2, scaled(1.5, 4.0)))
+            server.kill()
+            server.start()
+        time.sleep(1)
     assert sum(c.cut_off for c in clients) > 0, "no kill met a call"
 
     boto = server.client()

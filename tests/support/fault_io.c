@@ -129,6 +129,15 @@ static int fault_list(void *ctx, const char *path, int (*each)(void *arg, const 
     FAULT_FORWARD(FAULT_ANY, list(f->real->ctx, path, each, arg));
 }
 
+static int fault_free_bytes(void *ctx, const char *path, uint64_t *out)
+{
+    if (atomic_load(&((struct fault_io *)ctx)->disk_full)) {
+        *out = 0;
+        return 0;
+    }
+    FAULT_FORWARD(FAULT_ANY, free_bytes(f->real->ctx, path, out));
+}
+
 void fault_io_init(struct fault_io *f, const struct wm_io *real)
 {
     *f = (struct fault_io){.real = real};
@@ -148,6 +157,7 @@ void fault_io_init(struct fault_io *f, const struct wm_io *real)
         .mkdir = fault_mkdir,
         .sync_dir = fault_sync_dir,
         .list = fault_list,
+        .free_bytes = fault_free_bytes,
     };
 }
 

@@ -55,7 +55,7 @@ static inline void rig_open(struct rig *r, struct wm_store_s3_options o)
     if (wm_store_s3_new(&o, &r->store, &err) != WM_OK)
         fail_msg("%s", err.message);
     /* What a store does before it has seen a 412 has tests of its own. */
-    wm_store_s3_of(r->store)->locked.condition = WM_S3_CONDITION_HELD;
+    wm_store_s3_of(r->store)->core->locked.condition = WM_S3_CONDITION_HELD;
 }
 
 static inline void rig_start_with(struct rig *r, struct wm_store_s3_options o, const struct http_step *steps, size_t n)

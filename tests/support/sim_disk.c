@@ -75,6 +75,7 @@ struct sim_disk {
     unsigned fail_sync_at;
     bool dead;
     bool sync_failed;
+    uint64_t free_bytes;
 };
 
 /* Not malloc() and its kin: tests of failing allocations put their own in their place, and mean the code under test. */
@@ -463,6 +464,20 @@ static int sim_list(void *ctx, const char *path, int (*each)(void *arg, const ch
     return end(d, alive, rc);
 }
 
+static int sim_free_bytes(void *ctx, const char *path, uint64_t *out)
+{
+    struct sim_disk *d = ctx;
+    bool effect, alive = begin(d, &effect);
+    (void)path;
+    *out = d->free_bytes;
+    return end(d, alive, 0);
+}
+
+void sim_disk_say_free(struct sim_disk *d, uint64_t bytes)
+{
+    d->free_bytes = bytes;
+}
+
 /* ---- the disk ---- */
 
 static struct sim_disk *new_disk(uint64_t seed)
@@ -488,7 +503,9 @@ static struct sim_disk *new_disk(uint64_t seed)
         .mkdir = sim_mkdir,
         .sync_dir = sim_sync_dir,
         .list = sim_list,
+        .free_bytes = sim_free_bytes,
     };
+    d->free_bytes = UINT64_MAX;
     return d;
 }
 

@@ -33,6 +33,9 @@ void sim_disk_fail_sync_at(struct sim_disk *d, unsigned n);
 bool sim_disk_dead(struct sim_disk *d);
 bool sim_disk_sync_failed(struct sim_disk *d);
 
+/** What the table says is free; it takes more all the same. While nothing is open. */
+void sim_disk_say_free(struct sim_disk *d, uint64_t bytes);
+
 /** The process is gone, its files are closed; the next one begins. */
 void sim_disk_restart(struct sim_disk *d);
 /** The power is gone, too. */

@@ -239,6 +239,19 @@ static const struct bad bad[] = {
                 "found \"proxy.example\""},
     {"proxy_section", .file = "http:\n  trusted_proxies:\n    - a: b\n",
      .message = "FILE:3: http.trusted_proxies: expected an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"},
+    /* keys */
+    {"token_no_uri", .file = "keys:\n  token: audit\n",
+     .message = "FILE:2: keys.token: expected a PKCS#11 URI, such as pkcs11:token=waymark, found \"audit\""},
+    {"token_without_module", .file = "keys:\n  token: pkcs11:token=audit\n",
+     .message = "FILE:2: keys.token: expected token_module beside it, the path of its library"},
+    {"token_with_pin", .file = "keys:\n  token: pkcs11:token=audit?pin-value=4711\n  token_module: m.so\n",
+     .message = "FILE:2: keys.token: expected no PIN in the URI; token_pin_file names its file"},
+    {"module_without_token", .file = "keys:\n  token_module: m.so\n",
+     .message = "FILE:2: keys.token_module: means something only with keys.token"},
+    {"pin_without_token", .file = "keys:\n  token_pin_file: /p\n",
+     .message = "FILE:2: keys.token_pin_file: means something only with keys.token"},
+    {"keys_variable", .variables = {"WAYMARK_KEYS_PASSWORD=x"},
+     .message = "environment WAYMARK_KEYS_PASSWORD: no such setting; waymarkd --help lists them"},
     /* trails */
     {"trail_without_name", .file = "trails:\n  - codec: gzip\n",
      .message = "FILE:2: trails[0].name: expected a name, found none"},
@@ -441,6 +454,8 @@ static void config_has_defaults(void **state)
     assert_int_equal(t->batch_bytes, 40000000);
     assert_int_equal(t->batch_records, 100000);
     assert_int_equal(t->batch_age_ms, 60000);
+    assert_int_equal(t->late_after_ms, 900000);
+    assert_int_equal(t->uploads, 4);
     assert_int_equal(t->digest_period_s, 3600);
     wm_config_free(c);
 }
@@ -484,6 +499,8 @@ static void config_reads_every_kind_of_value(void **state)
                                     "    codec_level: 12\n"
                                     "    batch_bytes: 5MB\n"
                                     "    batch_age: 200ms\n"
+                                    "    late_after: 0\n"
+                                    "    uploads: 16\n"
                                     "    digest_period: 1m\n"
                                     "  - &second\n"
                                     "    name: folder_2\n"
@@ -530,6 +547,8 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(t->codec_level, 12);
     assert_int_equal(t->batch_bytes, 5000000);
     assert_int_equal(t->batch_age_ms, 200);
+    assert_int_equal(t->late_after_ms, 0);
+    assert_int_equal(t->uploads, 16);
     assert_int_equal(t->digest_period_s, 60);
     assert_string_equal(c->trails[1].name, "folder_2");
     assert_string_equal(c->trails[1].folder, "/srv/a b");

@@ -91,12 +91,12 @@ static void container_credentials_are_renewed_before_they_expire(void **state)
     assert_login(&r, 4, "ATWO");
     assert_int_equal(endpoint.n_seen, 3);
     /* refused by the store, it is asked at once; of a generation that is gone already, it is not */
-    struct wm_credential_source *source = wm_store_s3_of(r.store)->credentials;
-    assert_true(wm_credential_source_renew(source, 0, true));
+    struct wm_credential_source *source = wm_store_s3_of(r.store)->core->credentials;
+    assert_true(wm_credential_source_renew(source, 0, true, &r.store->cancelled));
     assert_int_equal(endpoint.n_seen, 3);
-    assert_false(wm_credential_source_renew(source, 2, true));
+    assert_false(wm_credential_source_renew(source, 2, true, &r.store->cancelled));
     assert_int_equal(endpoint.n_seen, 4);
-    assert_true(wm_credential_source_renew(source, 2, true));
+    assert_true(wm_credential_source_renew(source, 2, true, &r.store->cancelled));
     assert_int_equal(put(&r, &err), WM_OK);
     assert_login(&r, 5, "ATHREE");
     rig_stop(&r);
@@ -152,8 +152,8 @@ static void a_container_token_is_read_from_its_file_each_time(void **state)
     assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(&s, "token"), WM_LIT("first\n"), 0600, NULL), WM_OK);
     struct wm_credentials c;
     uint64_t generation;
-    struct wm_credential_source *source = wm_store_s3_of(r.store)->credentials;
-    assert_int_equal(wm_credential_source_get(source, &c, &generation, &err), WM_OK);
+    struct wm_credential_source *source = wm_store_s3_of(r.store)->core->credentials;
+    assert_int_equal(wm_credential_source_get(source, &r.store->cancelled, &c, &generation, &err), WM_OK);
     assert_string_equal(c.access_key_id, "AONE");
     assert_int_equal(wm_io_replace_file(&wm_io_posix, scratch_path(&s, "token"), WM_LIT("second"), 0600, NULL), WM_OK);
     /* refused as expired: asked for again at once, and the same body signed anew */
@@ -369,7 +369,7 @@ static void what_sts_says_is_told(void **state)
 static void *put_once(void *arg)
 {
     struct wm_err err;
-    return (void *)(uintptr_t)put(arg, &err);
+    return (void *)(uintptr_t)wm_store_put(arg, WM_LIT("k"), WM_LIT("body"), WM_EMPTY, NULL, 0, &err);
 }
 
 /* One thread asks; the other waits for its answer, or is told to end. */
@@ -388,12 +388,15 @@ static void only_one_thread_asks(void **state)
         http_script_start(&endpoint, STEPS({cancelled ? HTTP_HANG : HTTP_LATE, answer}));
         struct wm_store_s3_options o = {.credentials = {.container_uri = container_uri(&endpoint)}};
         rig_start_with(&r, o, good, 6);
+        struct wm_store *handles[2] = {r.store, NULL};
+        assert_int_equal(wm_store_s3_share(r.store, &handles[1], NULL), WM_OK);
         for (size_t i = 0; i < 2; i++)
-            assert_int_equal(pthread_create(&threads[i], NULL, put_once, &r), 0);
+            assert_int_equal(pthread_create(&threads[i], NULL, put_once, handles[i]), 0);
         if (cancelled) {
             while (atomic_load(&endpoint.n_seen) == 0)
                 (void)usleep(1000);
-            wm_store_cancel(r.store);
+            for (size_t i = 0; i < 2; i++)
+                wm_store_cancel(handles[i]);
         }
         for (size_t i = 0; i < 2; i++) {
             assert_int_equal(pthread_join(threads[i], &status[i]), 0);
@@ -401,6 +404,7 @@ static void only_one_thread_asks(void **state)
         }
         assert_int_equal(endpoint.n_seen, 1);
         assert_int_equal(r.script.n_seen, cancelled ? 0 : 2);
+        wm_store_free(handles[1]);
         rig_stop(&r);
         http_script_stop(&endpoint);
     }

@@ -21,6 +21,7 @@ static struct wm_auth *auth;
 static struct wm_recorder *recorder;
 static struct wm_sigv4_cache *cache;
 static struct wm_dispatcher dispatcher;
+static uint64_t n_recorded;
 static char key_id[129], secret[129];
 static int syncs_until_failure; /* 0: never */
 
@@ -341,6 +342,9 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     (void)state;
     send_request(&(struct sent){.method = "POST", .path = "/channels", .body = "{\"id\":\"lost\"}"});
     assert_int_equal(request.status, 200);
+    struct wm_journal_stats before;
+    wm_journal_stats(recorder->journal, &before);
+    assert_int_equal(n_recorded, before.appended);
     syncs_until_failure = 1;
     assert_int_equal(wm_recorder_commit(recorder, request.seq, NULL), WM_E_FAILED);
     wm_dispatch_unavailable(&dispatcher, &request);
@@ -351,13 +355,15 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     send_request(&(struct sent){.method = "GET", .path = "/channels/one"});
     assert_int_equal(request.status, 503);
     assert_int_equal(request.seq, 0);
+    assert_int_equal(n_recorded, before.appended);
 
     /* A restart goes back to what is durable. (The failed sync may have written all the same: then the call is there
      * with its record; never one without the other.) */
     close_reader();
     wm_recorder_close(recorder);
     syncs_until_failure = 0;
-    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options o = {
+        .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
     assert_int_equal(wm_recorder_open(&o, &recorder, NULL), WM_OK);
     dispatcher.recorder = recorder;
     struct wm_journal_stats stats;
@@ -386,7 +392,8 @@ static int set_up(void **state)
     test_io.fdatasync = failing_fdatasync;
     static char path[100];
     snprintf(path, sizeof path, "%s/credentials", folder);
-    const struct wm_recorder_options o = {folder, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options o = {
+        .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
     const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
     bool made;
     if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
@@ -401,7 +408,8 @@ static int set_up(void **state)
         fclose(f);
     env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), recorder->board, &wm_clock_system,
                                   master_key};
-    dispatcher = (struct wm_dispatcher){&env, services, 3, auth, recorder, true};
+    n_recorded = 0;
+    dispatcher = (struct wm_dispatcher){&env, services, 3, auth, recorder, true, &n_recorded};
     cache = wm_sigv4_cache_new();
     wm_request_init(&request, 65536);
     wm_arena_init(&arena, 1 << 20);

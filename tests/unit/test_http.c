@@ -28,10 +28,12 @@
 
 #define PATIENCE_MS 30000
 #define TIMEOUT_MS 200 /* http.request_timeout of these tests */
+#define FAILED_TEXT "recording has failed; the process is about to end\n"
 
 static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
 static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_sts};
 static char key_id[129], secret[129];
+static const char *signing_name = "mediapackage";
 
 /* ---- a disk that can be held, and that fails when told ---- */
 
@@ -108,6 +110,8 @@ struct world {
     struct wm_sigv4_cache *cache;
     struct wm_arena arena;
     struct wm_journal_reader *reader;
+    bool starting; /* wm_server_serve() is the test's */
+    uint64_t max_journal_bytes;
 };
 
 static void start_server(struct world *w)
@@ -126,19 +130,15 @@ static void start_server(struct world *w)
         .env = &w->env,
         .services = services,
         .n_services = 3,
-        .auth = w->auth,
-        .recorder = w->recorder,
         .record = true,
     };
     assert_int_equal(wm_server_start(&o, &w->server, NULL), WM_OK);
+    if (!w->starting)
+        wm_server_serve(w->server, w->auth, w->recorder);
 }
 
-static int set_up(void **state)
+static int set_up_world(struct world *w)
 {
-    struct world *w = calloc(1, sizeof *w);
-    if (!w)
-        return -1;
-    *state = w;
     folder_make(w->dir);
     disk_set(false, false);
     disk_slow(0);
@@ -147,7 +147,9 @@ static int set_up(void **state)
     test_io.sync_dir = held_sync_dir;
     char path[FOLDER_BYTES + 20], line[300];
     snprintf(path, sizeof path, "%s/credentials", w->dir);
-    const struct wm_recorder_options r = {w->dir, &test_io, &wm_clock_system, 1 << 20, 0};
+    const struct wm_recorder_options r = {.data_dir = w->dir, .io = &test_io, .clock = &wm_clock_system,
+                                          .segment_bytes = w->max_journal_bytes ? 64 * 1024 : 1 << 20,
+                                          .max_journal_bytes = w->max_journal_bytes};
     const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
     bool made;
     if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
@@ -167,6 +169,29 @@ static int set_up(void **state)
     return w->cache ? 0 : -1;
 }
 
+static int set_up(void **state)
+{
+    return (*state = calloc(1, sizeof(struct world))) ? set_up_world(*state) : -1;
+}
+
+static int set_up_starting(void **state)
+{
+    struct world *w = *state = calloc(1, sizeof *w);
+    if (!w)
+        return -1;
+    w->starting = true;
+    return set_up_world(w);
+}
+
+static int set_up_small(void **state)
+{
+    struct world *w = *state = calloc(1, sizeof *w);
+    if (!w)
+        return -1;
+    w->max_journal_bytes = 128 * 1024;
+    return set_up_world(w);
+}
+
 static int set_up_without_names(void **state)
 {
     atomic_store(&no_names, true);
@@ -178,6 +203,7 @@ static int tear_down(void **state)
     struct world *w = *state;
     disk_set(false, false);
     disk_slow(0);
+    signing_name = "mediapackage";
     atomic_store(&no_names, false);
     wm_server_stop(w->server, 1000);
     wm_journal_reader_close(w->reader);
@@ -257,7 +283,7 @@ static size_t request_text(struct world *w, const char *method, const char *path
         .access_key_id = wm_view_of(key_id),
         .secret = wm_view_of(secret),
         .region = WM_LIT("us-east-1"),
-        .service = WM_LIT("mediapackage"),
+        .service = wm_view_of(signing_name),
     };
     struct wm_sigv4_signature s;
     assert_int_equal(wm_sigv4_sign(w->cache, &r, &c, wm_clock_wall(&wm_clock_system), &s), WM_OK);
@@ -269,15 +295,63 @@ static size_t request_text(struct world *w, const char *method, const char *path
     return (size_t)n;
 }
 
+static const char *ask(struct world *w, const char *text, size_t len)
+{
+    int fd = dial(w);
+    put(fd, text, len);
+    const char *reply = answer(fd);
+    close(fd);
+    return reply;
+}
+
 static int call(struct world *w, const char *method, const char *path, const char *body, const char *more)
 {
     char text[16384];
     size_t len = request_text(w, method, path, body, more, text, sizeof text);
-    int fd = dial(w);
-    put(fd, text, len);
-    int status = status_of(answer(fd));
-    close(fd);
-    return status;
+    return status_of(ask(w, text, len));
+}
+
+/* Unsigned; the body must be this. */
+static int health(struct world *w, const char *path, const char *want)
+{
+    char text[200];
+    int len = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+    const char *reply = ask(w, text, (size_t)len), *body = strstr(reply, "\r\n\r\n");
+    assert_non_null(body);
+    assert_string_equal(body + 4, want);
+    return status_of(reply);
+}
+
+/* The document, for root. */
+static const struct wm_json *status_now(struct world *w)
+{
+    char text[2048];
+    signing_name = "waymark";
+    size_t len = request_text(w, "GET", "/_waymark/status", "", "", text, sizeof text);
+    signing_name = "mediapackage";
+    const char *reply = ask(w, text, len), *body = strstr(reply, "\r\n\r\n");
+    struct wm_json *root = NULL;
+    assert_int_equal(status_of(reply), 200);
+    wm_arena_clear(&w->arena);
+    assert_int_equal(wm_json_parse(&w->arena, wm_view_of(body + 4), &root, NULL), WM_OK);
+    return root;
+}
+
+static int64_t number_of(const struct wm_json *root, const char *object, const char *name)
+{
+    int64_t n = -1;
+    const struct wm_json *at = wm_json_get(wm_json_get(root, object), name);
+    if (!at || wm_json_to_i64(at, 0, INT64_MAX, &n) != WM_OK)
+        fail_msg("%s.%s is no number", object, name);
+    return n;
+}
+
+static bool is_true(const struct wm_json *object, const char *name)
+{
+    const struct wm_json *b = wm_json_get(object, name);
+    assert_non_null(b);
+    assert_int_equal(b->type, WM_JSON_BOOL);
+    return b->boolean;
 }
 
 /* ---- what was recorded ---- */
@@ -488,6 +562,27 @@ static void a_forwarded_for_line_behind_many_headers_counts(void **state)
     text_is(record_of(w, 1), "sourceIPAddress", "203.0.113.9");
 }
 
+/* What is logged between the two calls. */
+static int log_before;
+
+static FILE *log_catch(enum wm_log_level level)
+{
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    log_before = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
+    wm_log_set_level(level);
+    return log;
+}
+
+static void log_release(FILE *log)
+{
+    wm_log_set_level(WM_LOG_NOTICE);
+    assert_int_equal(dup2(log_before, STDERR_FILENO), STDERR_FILENO);
+    close(log_before);
+    rewind(log);
+}
+
 /* One line of the log for one event, and none of its fields written by a caller whom nobody knows. */
 static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
 {
@@ -498,11 +593,7 @@ static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
         "&X-Amz-Credential=AKIA%20from=192.0.2.1%20status=200%0Aa%C2%9Bb/20260301/us-east-1/mediapackage/aws4_request"
         " HTTP/1.1\r\nHost: x\r\n\r\n";
     static const char abandoned[] = "POST /x%20\"y\tstatus=200 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
-    FILE *log = tmpfile();
-    assert_non_null(log);
-    int before = dup(STDERR_FILENO);
-    assert_int_equal(dup2(fileno(log), STDERR_FILENO), STDERR_FILENO);
-    wm_log_set_level(WM_LOG_INFO);
+    FILE *log = log_catch(WM_LOG_INFO);
     int fd = dial(w);
     put(fd, forged, sizeof forged - 1);
     int status = status_of(answer(fd));
@@ -513,13 +604,10 @@ static void a_claimed_key_cannot_forge_a_line_of_the_log(void **state)
     close(fd);
     wm_server_stop(w->server, 1000);
     w->server = NULL;
-    wm_log_set_level(WM_LOG_NOTICE);
-    assert_int_equal(dup2(before, STDERR_FILENO), STDERR_FILENO);
-    close(before);
+    log_release(log);
     assert_int_equal(status, 403);
     char line[4096];
     bool seen = false;
-    rewind(log);
     while (fgets(line, sizeof line, log)) {
         seen = seen || strstr(line, "by=AKIA");
         assert_null(strstr(line, "from=192.0.2.1"));
@@ -540,7 +628,174 @@ static void a_failure_that_no_call_meets_is_seen(void **state)
         assert_true(ms < PATIENCE_MS);
         (void)poll(NULL, 0, 5);
     }
+    assert_int_equal(health(w, "/livez", FAILED_TEXT), 503);
     assert_int_equal(call(w, "GET", "/channels", "", ""), 503);
+}
+
+/* ---- health and status ---- */
+
+static void health_is_told_to_anybody_and_not_recorded(void **state)
+{
+    struct world *w = *state;
+    static const char head[] = "HEAD /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    static const char post[] = "POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    assert_int_equal(health(w, "/livez", "ok\n"), 200);
+    assert_int_equal(health(w, "/readyz", "ok\n"), 200);
+    assert_int_equal(health(w, "/readyz?verbose", "ok\n"), 200);
+    int fd = dial(w);
+    put(fd, head, sizeof head - 1);
+    assert_int_equal(status_of(answer(fd)), 200);
+    close(fd);
+    assert_int_equal(recorded(w), 0);
+    assert_int_equal(status_of(ask(w, post, sizeof post - 1)), 403); /* a call like any other */
+    assert_int_equal(recorded(w), 1);
+}
+
+static void until_it_serves_calls_are_refused_and_it_is_not_ready(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(health(w, "/livez", "ok\n"), 200);
+    assert_int_equal(health(w, "/readyz", "starting\n"), 503);
+    assert_int_equal(call(w, "POST", "/channels", "{\"id\":\"early\"}", ""), 503);
+    signing_name = "waymark";
+    assert_int_equal(call(w, "GET", "/_waymark/status", "", ""), 503); /* nobody can be told from anybody yet */
+    assert_false(wm_server_failed(w->server));
+    assert_int_equal(recorded(w), 0);
+
+    wm_server_serve(w->server, w->auth, w->recorder);
+    signing_name = "mediapackage";
+    assert_int_equal(health(w, "/readyz", "ok\n"), 200);
+    assert_int_equal(call(w, "POST", "/channels", "{\"id\":\"now\"}", ""), 200);
+    const struct wm_json *s = status_now(w);
+    assert_int_equal(number_of(s, "calls", "received"), 3);
+    assert_int_equal(number_of(s, "calls", "refused"), 2);
+    assert_int_equal(number_of(s, "calls", "recorded"), 1);
+    assert_true(is_true(s, "healthy"));
+}
+
+static void the_status_is_for_root_and_whoever_else_asks_is_recorded(void **state)
+{
+    struct world *w = *state;
+    static const char unsigned_request[] = "GET /_waymark/status HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_int_equal(status_of(ask(w, unsigned_request, sizeof unsigned_request - 1)), 403);
+    text_is(record_of(w, 1), "errorCode", "MissingAuthenticationTokenException");
+    char right = secret[0];
+    secret[0] = right == 'x' ? 'y' : 'x';
+    signing_name = "waymark";
+    assert_int_equal(call(w, "GET", "/_waymark/status", "", ""), 403);
+    secret[0] = right;
+    text_is(record_of(w, 2), "errorCode", "InvalidSignatureException");
+    signing_name = "mediapackage"; /* signed for something else: not to be had with a request that was overheard */
+    assert_int_equal(call(w, "GET", "/_waymark/status", "", ""), 404);
+    text_is(record_of(w, 3), "errorCode", "UnknownOperationException");
+    signing_name = "waymark";
+    assert_int_equal(call(w, "DELETE", "/_waymark/status", "", ""), 404);
+    assert_int_equal(recorded(w), 4);
+    const struct wm_json *s = status_now(w);
+    assert_int_equal(recorded(w), 4);
+    text_is(s, "phase", "serving");
+    text_is(s, "version", WAYMARK_VERSION);
+    text_is(wm_json_get(s, "journal"), "state", "ok");
+    assert_int_equal(number_of(s, "calls", "recorded"), 4);
+    assert_true(is_true(s, "healthy"));
+}
+
+static void a_full_journal_is_not_ready_until_there_is_room(void **state)
+{
+    struct world *w = *state;
+    struct wm_journal_stats stats;
+    uint64_t answered = 0;
+    assert_int_equal(wm_journal_set_cursor(w->recorder->journal, "slow trail", 0), WM_OK);
+    while (call(w, "GET", "/channels", "", "") == 200)
+        answered++;
+    assert_int_equal(recorded(w), answered);
+    assert_int_equal(health(w, "/livez", "ok\n"), 200);
+    assert_int_equal(health(w, "/readyz", "the journal takes no entries\n"), 503);
+    const struct wm_json *s = status_now(w), *j = wm_json_get(s, "journal");
+    text_is(j, "state", "full");
+    assert_non_null(memmem(wm_json_get_text(j, "reason").ptr, wm_json_get_text(j, "reason").len, "131072", 6));
+    assert_int_equal(number_of(s, "journal", "maxBytes"), 128 * 1024);
+    assert_int_equal(number_of(s, "journal", "bytes"), 128 * 1024);
+    assert_int_equal(number_of(s, "calls", "acknowledged"), answered);
+    assert_int_equal(number_of(s, "calls", "refused"), 1);
+    assert_true(is_true(wm_json_get(s, "calls"), "complete"));
+    assert_false(is_true(s, "healthy"));
+    assert_int_equal(wm_json_get(s, "problems")->count, 1);
+
+    wm_journal_stats(w->recorder->journal, &stats);
+    assert_int_equal(wm_journal_set_cursor(w->recorder->journal, "slow trail", stats.durable_seq), WM_OK);
+    while (wm_journal_refuses(w->recorder->journal, NULL))
+        (void)poll(NULL, 0, 5);
+    assert_int_equal(health(w, "/readyz", "ok\n"), 200); /* without a call that would try */
+    assert_int_equal(call(w, "GET", "/channels", "", ""), 200);
+    s = status_now(w);
+    text_is(wm_json_get(s, "journal"), "state", "ok");
+    assert_int_equal(wm_json_get(wm_json_get(s, "journal"), "reason")->type, WM_JSON_NULL);
+    assert_true(is_true(s, "healthy"));
+}
+
+static void a_failed_journal_is_neither_alive_nor_ready_and_says_why(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(call(w, "GET", "/channels", "", ""), 200);
+    disk_set(false, true);
+    assert_int_equal(call(w, "POST", "/channels", "{\"id\":\"lost\"}", ""), 503);
+    disk_set(false, false);
+    assert_int_equal(call(w, "GET", "/channels", "", ""), 503);
+    assert_int_equal(health(w, "/livez", FAILED_TEXT), 503);
+    assert_int_equal(health(w, "/readyz", FAILED_TEXT), 503);
+    const struct wm_json *s = status_now(w), *j = wm_json_get(s, "journal");
+    text_is(j, "state", "failed");
+    struct wm_view reason = wm_json_get_text(j, "reason");
+    assert_non_null(memmem(reason.ptr, reason.len, "Input/output error", 18));
+    assert_int_equal(number_of(s, "calls", "received"), 3);
+    assert_int_equal(number_of(s, "calls", "recorded"), 2);
+    assert_int_equal(number_of(s, "calls", "acknowledged"), 1);
+    assert_int_equal(number_of(s, "calls", "lost"), 1);
+    assert_int_equal(number_of(s, "calls", "refused"), 1);
+    assert_false(is_true(s, "healthy"));
+}
+
+/* Requests that were none are counted, be it the library that answers; and so are those whose rest never came. */
+static void what_never_became_a_call_is_counted(void **state)
+{
+    struct world *w = *state;
+    static const char no_host[] = "GET /channels HTTP/1.1\r\n\r\n";
+    static const char half[] = "POST /channels HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{";
+    static char long_line[40000], long_header[40000];
+    memset(long_line, 'a', sizeof long_line - 1);
+    memcpy(long_line, "GET /", 5);
+    memset(long_header, 'a', sizeof long_header - 1);
+    memcpy(long_header, "GET / HTTP/1.1\r\nHost: x\r\nX: ", 28);
+    FILE *log = log_catch(WM_LOG_NOTICE);
+    assert_int_equal(status_of(ask(w, no_host, sizeof no_host - 1)), 400);
+    assert_int_equal(status_of(ask(w, long_line, sizeof long_line - 1)), 414);
+    assert_int_equal(status_of(ask(w, long_header, sizeof long_header - 1)), 431);
+    assert_int_equal(status_of(ask(w, "POS", 3)), 408);
+    log_release(log);
+    char line[1000];
+    size_t lines = 0;
+    while (fgets(line, sizeof line, log)) { /* one for all of them: whoever can reach us can cause it at any rate */
+        assert_non_null(strstr(line, " request-rejected  status=400 more=0"));
+        lines++;
+    }
+    fclose(log);
+    assert_int_equal(lines, 1);
+    int fd = dial(w);
+    put(fd, half, sizeof half - 1);
+    (void)poll(NULL, 0, 20);
+    close(fd);
+    const struct wm_json *s = status_now(w);
+    for (int ms = 0; number_of(s, "calls", "abandoned") == 0; ms += 5) {
+        assert_true(ms < PATIENCE_MS);
+        (void)poll(NULL, 0, 5);
+        s = status_now(w);
+    }
+    assert_int_equal(number_of(s, "calls", "abandoned"), 1);
+    assert_int_equal(number_of(s, "calls", "rejected"), 4);
+    assert_int_equal(number_of(s, "calls", "received"), 0);
+    assert_int_equal(recorded(w), 0);
+    assert_true(is_true(s, "healthy")); /* whoever can reach us can do this */
 }
 
 int main(void)
@@ -558,6 +813,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_that_no_call_meets_is_seen, set_up_without_names, tear_down),
+        cmocka_unit_test_setup_teardown(health_is_told_to_anybody_and_not_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(until_it_serves_calls_are_refused_and_it_is_not_ready, set_up_starting, tear_down),
+        cmocka_unit_test_setup_teardown(the_status_is_for_root_and_whoever_else_asks_is_recorded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_journal_is_not_ready_until_there_is_room, set_up_small, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_journal_is_neither_alive_nor_ready_and_says_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_never_became_a_call_is_counted, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

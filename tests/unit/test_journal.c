@@ -123,6 +123,7 @@ static void put(struct wm_journal *j, uint64_t n, int pad)
     struct made m;
     uint64_t seq = 0;
     make_entry(&m, n, pad);
+    wm_journal_await_room(j);
     assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK);
     assert_int_equal(seq, n);
 }
@@ -374,8 +375,10 @@ static void largest_entry_fits(void **state)
     memset(big, 'y', sizeof big);
     e.changes = changes, e.n_changes = 2;
     assert_int_equal(try_open(dir, 2u << 20, 0, &j, NULL, NULL), WM_OK);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
+        settle(j);
         assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
+    }
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
     assert_int_equal(wm_journal_reader_open(j, 0, &r, NULL), WM_OK);
     for (int i = 0; i < 8; i++) {
@@ -545,6 +548,7 @@ static void full_journal_refuses_before_any_effect(void **state)
     uint64_t n = 0, seq = 0;
     for (;;) {
         make_entry(&m, n + 1, -1);
+        wm_journal_await_room(j);
         enum wm_status status = wm_journal_append(j, &m.e, &seq, &err);
         if (status == WM_E_FULL)
             break;
@@ -568,6 +572,106 @@ static void full_journal_refuses_before_any_effect(void **state)
 }
 
 
+/* Calls are refused while what the service itself must write still fits, the closing mark too. */
+static void the_end_of_a_segment_is_kept_for_the_service(void **state)
+{
+    (void)state;
+    struct wm_journal *j = NULL;
+    struct wm_journal_recovery rec;
+    struct made m;
+    uint64_t n = 0, seq = 0, calls;
+    assert_int_equal(try_open(dir, SMALL, 2 * SMALL, &j, NULL, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "f", 0), WM_OK);
+    for (;; n++) {
+        make_entry(&m, n + 1, 900);
+        wm_journal_await_room(j);
+        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
+            break;
+        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    }
+    assert_false(wm_journal_has_room(j));
+    for (calls = n;; n++) {
+        make_entry(&m, n + 1, 900);
+        m.e.flags |= WM_ENTRY_SERVICE;
+        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
+            break;
+        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+        m.e.flags = 0;
+        assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_E_FULL);
+    }
+    assert_true(n - calls >= 6 && n - calls <= 8);
+    wm_journal_close(j);
+    assert_int_equal(try_open(dir, SMALL, 2 * SMALL, &j, &rec, NULL), WM_OK);
+    assert_int_equal(rec.next_seq, n + 1);
+    uint64_t end = j->tail_offset;
+    struct wm_buf b;
+    read_file(dir, 2, &b);
+    assert_int_equal(b.data[end - FRAME_HEADER_BYTES + FRAME_KIND], FRAME_MARK); /* closed in order */
+    wm_buf_done(&b);
+    assert_int_equal(wm_journal_set_cursor(j, "f", n), WM_OK);
+    put(j, n + 1, 900); /* what opens next has room again */
+    assert_int_equal(wm_journal_commit(j, n + 1, NULL), WM_OK);
+    assert_int_equal(j->tail->ordinal, 3);
+    wm_journal_close(j);
+}
+
+static atomic_bool disk_stands_still, preparer_waits;
+
+static ssize_t slow_pwrite(void *ctx, int fd, const void *buf, size_t len, uint64_t offset)
+{
+    while (strcmp(wm_thread_name(), "journal-prep") == 0 && atomic_load(&disk_stands_still)) {
+        atomic_store(&preparer_waits, true);
+        usleep(1000);
+    }
+    return wm_io_posix.pwrite(ctx, fd, buf, len, offset);
+}
+
+static void *await_room(void *journal)
+{
+    wm_journal_await_room(journal);
+    return NULL;
+}
+
+/* An append stands under a lock that others wait for: it waits for nothing. Who is about to take that lock waits before. */
+static void slow_segment_is_waited_for_before_the_append(void **state)
+{
+    (void)state;
+    struct wm_io slow = wm_io_posix;
+    struct made m;
+    struct wm_err err = {0};
+    uint64_t n = 0, seq = 0;
+    enum wm_status status;
+    pthread_t caller;
+    slow.pwrite = slow_pwrite;
+    io = &slow;
+    atomic_store(&preparer_waits, false);
+    atomic_store(&disk_stands_still, true);
+    struct wm_journal *j = must_open(dir, NULL);
+    for (;; n++) {
+        make_entry(&m, n + 1, 900);
+        status = wm_journal_append(j, &m.e, &seq, &err);
+        if (status != WM_OK)
+            break;
+    }
+    assert_int_equal(status, WM_E_FULL);
+    assert_non_null(strstr(err.message, "not ready"));
+    assert_true(n > 40);
+    assert_int_equal(wm_journal_appended(j), n);
+    assert_int_equal(wm_journal_durable(j), 0);
+    assert_int_equal(pthread_create(&caller, NULL, await_room, j), 0);
+    for (int i = 0; i < 5000 && wm_journal_durable(j) < n; i++) /* what was appended does not wait with it */
+        usleep(1000);
+    assert_int_equal(wm_journal_durable(j), n);
+    while (!atomic_load(&preparer_waits))
+        usleep(1000);
+    atomic_store(&disk_stands_still, false);
+    assert_int_equal(pthread_join(caller, NULL), 0);
+    assert_true(wm_journal_has_room(j));
+    assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK);
+    assert_int_equal(seq, n + 1);
+    wm_journal_close(j);
+}
+
 static void full_disk_refuses_and_goes_on_when_space_returns(void **state)
 {
     (void)state;
@@ -583,6 +687,7 @@ static void full_disk_refuses_and_goes_on_when_space_returns(void **state)
     atomic_store(&f.disk_full, true);
     for (;;) {
         make_entry(&m, n + 1, -1);
+        wm_journal_await_room(j);
         status = wm_journal_append(j, &m.e, &seq, &err);
         if (status != WM_OK)
             break;
@@ -591,7 +696,7 @@ static void full_disk_refuses_and_goes_on_when_space_returns(void **state)
     }
     assert_int_equal(status, WM_E_FULL);
     assert_int_equal(err.sys_errno, ENOSPC);
-    assert_non_null(strstr(err.message, "fill.tmp"));
+    assert_non_null(strstr(err.message, "0 are free"));
     assert_int_equal(read_all(j, 0), n); /* reading goes on */
     assert_false(wm_journal_failed(j, NULL));
     atomic_store(&f.disk_full, false);
@@ -603,6 +708,91 @@ static void full_disk_refuses_and_goes_on_when_space_returns(void **state)
     assert_int_equal(seq, n + 1);
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
     assert_int_equal(read_all(j, 0), n + 1);
+    wm_journal_close(j);
+}
+
+static _Atomic uint64_t free_now;
+
+static int said_free(void *ctx, const char *path, uint64_t *out)
+{
+    (void)ctx;
+    (void)path;
+    *out = atomic_load(&free_now);
+    return 0;
+}
+
+static enum wm_status open_with_ballast(struct wm_journal **out)
+{
+    static struct wm_io table;
+    struct wm_journal_options o = {
+        .dir = dir, .io = &table, .clock = &wm_clock_system, .segment_bytes = SMALL, .ballast_bytes = SMALL / 2};
+    table = wm_io_posix;
+    table.free_bytes = said_free;
+    *out = NULL;
+    return wm_journal_open(&o, out, NULL, NULL);
+}
+
+static bool await_ballast(bool there)
+{
+    char path[1024];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/ballast", dir);
+    for (int i = 0; i < 5000; i++, usleep(1000))
+        if ((stat(path, &st) == 0 ? st.st_size : 0) == (there ? SMALL / 2 : 0))
+            return true;
+    return false;
+}
+
+static uint64_t fill_up(struct wm_journal *j, uint64_t n)
+{
+    struct made m;
+    uint64_t seq;
+    for (;; n++) {
+        make_entry(&m, n + 1, -1);
+        wm_journal_await_room(j);
+        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
+            return n;
+        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    }
+}
+
+/* Else no follower could write that it has moved on, and all would wait for each other. */
+static void ballast_is_given_up_when_the_disk_is_full(void **state)
+{
+    (void)state;
+    struct wm_journal *j;
+    char path[1024];
+    atomic_store(&free_now, UINT64_MAX / 2);
+    assert_int_equal(open_with_ballast(&j), WM_OK);
+    assert_true(await_ballast(true));
+    settle(j);
+    atomic_store(&free_now, SMALL + SMALL / 2 - 1); /* a segment would leave too little */
+    uint64_t n = fill_up(j, 0);
+    assert_true(await_ballast(false));
+    assert_int_equal(j->tail->ordinal, 2);
+    wm_journal_close(j);
+
+    atomic_store(&free_now, SMALL + SMALL / 2); /* enough for a segment, and for the ballast */
+    assert_int_equal(open_with_ballast(&j), WM_OK);
+    settle(j);
+    assert_true(await_ballast(true));
+    atomic_store(&free_now, 0);
+    n = fill_up(j, n);
+    assert_true(n > 200);
+    wm_journal_close(j);
+
+    /* Opening, too, must write: on a disk that is nearly full the ballast goes first. One of another size is no ballast. */
+    atomic_store(&free_now, SMALL / 2 - 1);
+    assert_int_equal(open_with_ballast(&j), WM_OK);
+    assert_false(exists(dir, "ballast"));
+    wm_journal_close(j);
+    atomic_store(&free_now, UINT64_MAX / 2);
+    snprintf(path, sizeof path, "%s/ballast", dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0 && write(fd, "x", 1) == 1 && close(fd) == 0);
+    assert_int_equal(open_with_ballast(&j), WM_OK);
+    assert_true(await_ballast(true));
+    assert_int_equal(read_all(j, 0), n);
     wm_journal_close(j);
 }
 
@@ -688,6 +878,7 @@ static void *append_many(void *arg)
     struct appender *a = arg;
     for (size_t i = 0; i < 200; i++) {
         struct wm_entry e = {.record = WM_LIT("{}"), .time = {(int64_t)(uintptr_t)a}};
+        wm_journal_await_room(a->j);
         if (wm_journal_append(a->j, &e, &a->seqs[i], NULL) != WM_OK ||
             wm_journal_commit(a->j, a->seqs[i], NULL) != WM_OK || wm_journal_durable(a->j) < a->seqs[i])
             return a;
@@ -826,6 +1017,7 @@ static void batch_over_two_segments_is_cut_or_reported(void **state)
     assert_true(rec.cut_bytes > 0);
     make_entry(&m, first, 900);
     m.e.time.ns++;
+    wm_journal_await_room(j);
     assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK); /* goes where the torn one stood */
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
     assert_int_equal(j->tail->ordinal, 2);
@@ -1213,6 +1405,7 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
         .io = table,
         .clock = &wm_clock_system,
         .segment_bytes = SMALL,
+        .ballast_bytes = SMALL / 4,
     };
     struct wm_journal *j = NULL;
     struct wm_journal_reader *r = NULL;
@@ -1232,6 +1425,7 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
     for (int i = 0; i < 120 && good; i++) {
         uint64_t seq;
         make_entry(&m, *acknowledged + 1, 900);
+        wm_journal_await_room(j);
         enum wm_status status = wm_journal_append(j, &m.e, &seq, &err);
         if (status == WM_OK) {
             assert_int_equal(seq, *acknowledged + 1);
@@ -1327,7 +1521,10 @@ int main(void)
         TEST(nothing_is_retired_too_early),
         TEST(newest_durable_entry_is_kept),
         TEST(full_journal_refuses_before_any_effect),
+        TEST(the_end_of_a_segment_is_kept_for_the_service),
+        TEST(slow_segment_is_waited_for_before_the_append),
         TEST(full_disk_refuses_and_goes_on_when_space_returns),
+        TEST(ballast_is_given_up_when_the_disk_is_full),
         TEST(failed_sync_is_final_and_a_restart_recovers),
         TEST(recovery_writes_the_last_batch_again),
         TEST(threads_share_commits),

@@ -96,6 +96,7 @@ static void put_range(struct wm_journal *j, uint64_t from, uint64_t to)
         struct made m;
         uint64_t seq;
         make_entry(&m, n);
+        wm_journal_await_room(j);
         assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK);
         assert_int_equal(seq, n);
         if (n % BATCH == 0 || n == to)
@@ -636,6 +637,7 @@ static void *write_on(void *arg)
         struct made m;
         uint64_t seq;
         make_entry(&m, n);
+        wm_journal_await_room(w->j);
         assert_int_equal(wm_journal_append(w->j, &m.e, &seq, NULL), WM_OK);
         if (n % 7 == 0) {
             assert_int_equal(wm_journal_commit(w->j, seq, NULL), WM_OK);

@@ -55,6 +55,7 @@ static void put(struct wm_journal *j, uint64_t from, uint64_t to, unsigned life)
     for (uint64_t n = from; n <= to; n++) {
         make_record(record, n, life);
         const struct wm_entry e = {.event_name = WM_LIT("Put"), .record = wm_view_of(record)};
+        wm_journal_await_room(j);
         assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
         assert_int_equal(seq, n);
     }

@@ -12,7 +12,7 @@
 
 #include "waymark/banned.h"
 
-static const struct wm_ledger_identity who = {{"studio", 6}, {"111122223333", 12}, {"eu-central-1", 12}};
+static const struct wm_ledger_identity who = {{"studio", 6}, {"111122223333", 12}, {"eu-central-1", 12}, {7, 8, 9}};
 
 static int setup(void **state)
 {
@@ -46,9 +46,11 @@ static struct wm_ledger *reopen(struct wm_ledger *l, const struct scratch *s)
 
 static struct wm_ledger_file_plan file_plan(const struct wm_ledger *l, uint64_t records, int64_t delivered_s)
 {
-    struct wm_ledger_file_plan p = {.records = records, .delivered_s = delivered_s, .level = -3};
-    p.first_seq = wm_ledger_head(l)->cursor_seq + 1;
-    p.last_seq = wm_ledger_head(l)->cursor_seq + records;
+    struct wm_ledger_file_plan p = {.records = records, .delivered_s = delivered_s, .level = -3,
+                                    .late_before = {INT64_MIN + delivered_s}};
+    p.first_seq = wm_ledger_planned_seq(l) + 1;
+    p.last_seq = wm_ledger_planned_seq(l) + records;
+    p.number = wm_ledger_head(l)->planned_files;
     (void)snprintf(p.key, sizeof p.key, "file/%llu", (unsigned long long)p.first_seq);
     (void)snprintf(p.hash, sizeof p.hash, "%064llu", (unsigned long long)p.last_seq);
     wm_time_iso(wm_wall_from_seconds(delivered_s), p.newest);
@@ -85,7 +87,7 @@ static void ledger_begins_where_it_is_told_and_only_once(void **state)
     assert_int_equal(h->digest_start_s, 1000);
     assert_int_equal(h->delivered_records, 0);
     assert_false(h->has_previous);
-    assert_int_equal(wm_ledger_skip(l, 45, NULL), WM_OK);
+    assert_int_equal(wm_ledger_skip(l, 45, 5, NULL), WM_OK);
     l = reopen(l, *state);
     assert_int_equal(wm_ledger_head(l)->cursor_seq, 45);
     wm_ledger_close(l);
@@ -95,19 +97,14 @@ static void ledger_keeps_a_plan_until_it_is_delivered(void **state)
 {
     struct wm_ledger *l = open_ledger(*state);
     struct wm_ledger_file_plan p = file_plan(l, 5, 1010), back;
-    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_E_NOT_FOUND);
     assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1, NULL), WM_E_NOT_FOUND);
     assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
     l = reopen(l, *state);
     assert_int_equal(wm_ledger_head(l)->cursor_seq, 40);
     assert_int_equal(wm_ledger_head(l)->planned_s, 1010);
-    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_OK);
+    assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
     assert_memory_equal(&back, &p, sizeof p);
-    /* one plan at a time, and the failure changes nothing */
-    struct wm_err err;
-    assert_int_not_equal(wm_ledger_plan_file(l, &p, &err), WM_OK);
-    assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_OK);
-
     assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1012, NULL), WM_OK);
     for (int i = 0; i < 2; i++) {
         const struct wm_ledger_head *h = wm_ledger_head(l);
@@ -115,9 +112,171 @@ static void ledger_keeps_a_plan_until_it_is_delivered(void **state)
         assert_int_equal(h->delivered_records, 5);
         assert_int_equal(h->delivered_files, 1);
         assert_int_equal(h->latest_delivery_s, 1012);
-        assert_int_equal(wm_ledger_file_plan(l, &back, NULL), WM_E_NOT_FOUND);
+        assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_E_NOT_FOUND);
         l = reopen(l, *state);
     }
+    wm_ledger_close(l);
+}
+
+static void ledger_keeps_several_plans_in_their_order(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_ledger_file_plan plans[3], back;
+    for (unsigned i = 0; i < 3; i++) {
+        plans[i] = file_plan(l, 5 + i, 1010 + (int64_t)i);
+        if (i == 1) { /* some of its entries are not for the trail */
+            plans[i].records = 4;
+            plans[i].filtered = 2;
+        }
+        assert_int_equal(wm_ledger_plan_file(l, &plans[i], NULL), WM_OK);
+    }
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_head(l)->planned_files, 3);
+    assert_int_equal(wm_ledger_planned_seq(l), 58);
+    uint64_t after = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(wm_ledger_file_plan(l, after, &back, NULL), WM_OK);
+        assert_memory_equal(&back, &plans[i], sizeof back);
+        after = back.last_seq;
+    }
+    assert_int_equal(wm_ledger_file_plan(l, after, &back, NULL), WM_E_NOT_FOUND);
+    static const uint64_t cursors[] = {45, 51, 58}, delivered[] = {5, 9, 16}, filtered[] = {0, 2, 2};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1020, NULL), WM_OK);
+        l = reopen(l, *state);
+        const struct wm_ledger_head *h = wm_ledger_head(l);
+        assert_int_equal(h->cursor_seq, cursors[i]);
+        assert_int_equal(h->delivered_records, delivered[i]);
+        assert_int_equal(h->filtered_records, filtered[i]);
+        assert_int_equal(h->delivered_files, i + 1);
+        assert_int_equal(wm_ledger_planned_seq(l), 58);
+    }
+    wm_ledger_close(l);
+}
+
+/* ---- the books ---- */
+
+static void assert_books(const struct wm_ledger *l, uint64_t delivered, uint64_t filtered, uint64_t missed)
+{
+    const struct wm_ledger_head *h = wm_ledger_head(l);
+    assert_int_equal(h->before_records, 40);
+    assert_int_equal(h->delivered_records, delivered);
+    assert_int_equal(h->filtered_records, filtered);
+    assert_int_equal(h->missed_records, missed);
+    assert_int_equal(h->cursor_seq, 40 + delivered + filtered + missed);
+}
+
+static void ledger_refuses_a_step_whose_counts_do_not_add_up(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_err err = {0};
+    assert_int_equal(wm_ledger_skip(l, 45, 4, &err), WM_E_CORRUPT);
+    assert_non_null(strstr(err.message, "would not add up"));
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010);
+    p.records = 4;
+    assert_int_equal(wm_ledger_plan_file(l, &p, &err), WM_E_CORRUPT);
+    p.records = 6;
+    assert_int_equal(wm_ledger_plan_file(l, &p, &err), WM_E_CORRUPT);
+    for (int i = 0; i < 2; i++) { /* nothing happened */
+        assert_books(l, 0, 0, 0);
+        assert_int_equal(wm_ledger_planned_seq(l), 40);
+        assert_int_equal(wm_ledger_head(l)->planned_files, 0);
+        l = reopen(l, *state);
+    }
+    deliver(l, 5, 1010);
+    assert_books(l, 5, 0, 0);
+    wm_ledger_close(l);
+}
+
+static void ledger_is_refused_when_its_books_do_not_balance(void **state)
+{
+    static const struct {
+        const char *sql, *says;
+    } cases[] = {
+        {"UPDATE head SET delivered_records = delivered_records - 1", "has counted 51 entries and is at entry 52"},
+        {"UPDATE head SET cursor_seq = cursor_seq + 1", "has counted 52 entries and is at entry 53"},
+        {"UPDATE head SET missed_records = 1, before_records = 38", "has counted 51 entries"},
+        {"DELETE FROM files WHERE id = 2", "3 delivered files with 12 records, but 1 with 3 in digests and 1 with 5"},
+        {"UPDATE files SET records = records + 1", "in digests and 2 with 11 to come"},
+        {"UPDATE file_plan SET first_seq = first_seq + 1 WHERE first_seq > 53", "does not follow"},
+        {"UPDATE file_plan SET records = records + 1", "does not follow"},
+        {"DELETE FROM file_plan WHERE first_seq = 53", "does not follow"},
+    };
+    struct scratch *s = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wm_ledger *l = open_ledger(s);
+        if (i == 0) {
+            deliver(l, 3, 1010);
+            struct wm_ledger_digest_plan d = digest_plan(1015, 1, 1);
+            assert_int_equal(wm_ledger_plan_digest(l, &d, NULL), WM_OK);
+            assert_int_equal(wm_ledger_sealed(l, 1015, NULL), WM_OK);
+            deliver(l, 4, 1020);
+            deliver(l, 5, 1030);
+            for (int plan = 0; plan < 2; plan++) {
+                struct wm_ledger_file_plan p = file_plan(l, 5, 1040);
+                assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+            }
+        }
+        wm_ledger_close(l);
+        char command[700], good[300], bad[300];
+        (void)snprintf(good, sizeof good, "%s/ledger", s->dir);
+        (void)snprintf(bad, sizeof bad, "%s/bad", s->dir);
+        (void)snprintf(command, sizeof command, "cp %s %s", good, bad);
+        assert_int_equal(system(command), 0);
+        sqlite3 *db;
+        assert_int_equal(sqlite3_open(bad, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, "PRAGMA ignore_check_constraints = ON", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, cases[i].sql, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        struct wm_err err = {0};
+        assert_int_equal(wm_ledger_open(bad, &who, 40, 1000, &l, &err), WM_E_CORRUPT);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("case %zu: %s", i, err.message);
+        assert_int_equal(unlink(bad), 0);
+    }
+}
+
+static void ledger_counts_what_was_missed(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    uint64_t first, last;
+    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_missed(l, 50, NULL, NULL), WM_OK); /* no plan */
+    assert_books(l, 0, 0, 10);
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010), q, back;
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    q = file_plan(l, 6, 1020);
+    assert_int_equal(wm_ledger_plan_file(l, &q, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 55, NULL, NULL), WM_OK); /* the first plan is gone */
+    l = reopen(l, *state);
+    assert_books(l, 0, 0, 15);
+    assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
+    assert_memory_equal(&back, &q, sizeof back);
+    struct wm_ledger_file_plan rest = q; /* of the second, two entries are left */
+    rest.first_seq = 60;
+    rest.records = 2;
+    (void)snprintf(rest.key, sizeof rest.key, "another");
+    assert_int_equal(wm_ledger_missed(l, 59, &rest, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_books(l, 0, 0, 19);
+    assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
+    assert_memory_equal(&back, &rest, sizeof back);
+    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
+    assert_int_equal(first, 41);
+    assert_int_equal(last, 59);
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1030, NULL), WM_OK);
+    assert_books(l, 2, 0, 19);
+    assert_int_equal(wm_ledger_missed(l, 70, NULL, NULL), WM_OK); /* another range */
+    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
+    assert_int_equal(last, 59);
+    assert_int_equal(wm_ledger_told(l, 59, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
+    assert_int_equal(first, 62);
+    assert_int_equal(last, 70);
+    assert_int_equal(wm_ledger_told(l, 70, NULL), WM_OK);
+    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_E_NOT_FOUND);
+    assert_books(l, 2, 0, 28);
     wm_ledger_close(l);
 }
 
@@ -249,18 +408,23 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     struct wm_err err = {0};
     wm_ledger_close(l);
     static const struct wm_ledger_identity others[] = {
-        {{"studi0", 6}, {"111122223333", 12}, {"eu-central-1", 12}},
-        {{"studio", 6}, {"111122223334", 12}, {"eu-central-1", 12}},
-        {{"studio", 6}, {"111122223333", 12}, {"eu-central-2", 12}},
+        {{"studi0", 6}, {"111122223333", 12}, {"eu-central-1", 12}, {7, 8, 9}},
+        {{"studio", 6}, {"111122223334", 12}, {"eu-central-1", 12}, {7, 8, 9}},
+        {{"studio", 6}, {"111122223333", 12}, {"eu-central-2", 12}, {7, 8, 9}},
     };
+    static const struct wm_ledger_identity other_journal = {
+        {"studio", 6}, {"111122223333", 12}, {"eu-central-1", 12}, {7, 8, 10}};
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &others[i], 0, 0, &other, &err), WM_E_INVALID);
         assert_non_null(strstr(err.message, "belongs to trail studio"));
     }
+    assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &other_journal, 0, 0, &other, &err), WM_E_CORRUPT);
+    assert_non_null(strstr(err.message, "has followed journal 07080900000000000000000000000000, this is journal "
+                                        "07080a00000000000000000000000000"));
     /* a newer version, another program's file, no SQLite file, a folder */
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 2", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 3", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &who, 0, 0, &other, &err), WM_E_UNSUPPORTED);
     assert_int_equal(sqlite3_open(scratch_path(s, "foreign"), &db), SQLITE_OK);
@@ -356,7 +520,7 @@ static void ledger_survives_a_kill(void **state)
     struct wm_ledger_file_plan p;
     assert_int_equal(wm_ledger_head(l)->cursor_seq, 80);
     assert_int_equal(wm_ledger_head(l)->delivered_files, 20);
-    assert_int_equal(wm_ledger_file_plan(l, &p, NULL), WM_OK);
+    assert_int_equal(wm_ledger_file_plan(l, 0, &p, NULL), WM_OK);
     assert_int_equal(p.first_seq, 81);
     wm_ledger_close(l);
 }
@@ -366,6 +530,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ledger_begins_where_it_is_told_and_only_once, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_keeps_a_plan_until_it_is_delivered, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_keeps_several_plans_in_their_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_refuses_a_step_whose_counts_do_not_add_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_is_refused_when_its_books_do_not_balance, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_counts_what_was_missed, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_seals_each_file_into_one_digest, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_cuts_a_digest_that_would_be_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_needs_memory_for_a_digest, setup, teardown),

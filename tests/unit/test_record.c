@@ -69,6 +69,39 @@ static void check_bytes(const char *want)
     assert_string_equal(wm_buf_cstr(&out), want);
 }
 
+/* As EC2's "SharedSnapshotVolumeCreated" has it: no type in userIdentity, the service's name wherever a caller would be. */
+static void service_event_has_its_details_and_no_caller(void **state)
+{
+    (void)state;
+    struct wm_record r = base_record();
+    r.identity = (struct wm_identity){.type = WM_IDENTITY_SERVICE,
+                                      .account_id = WM_LIT("111122223333"),
+                                      .access_key_id = WM_LIT("AKIANOBODY"),
+                                      .invoked_by = WM_LIT("waymark.amazonaws.com")};
+    r.event_source = r.source_ip = r.user_agent = WM_LIT("waymark.amazonaws.com");
+    r.event_name = WM_LIT("PauseFollower");
+    r.request_id = r.api_version = WM_EMPTY;
+    r.service_event_details = WM_LIT("{\"follower\":\"trail:audit\"}");
+    assert_int_equal(wm_record_encode(&r, &out), WM_OK);
+    check_bytes("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"accountId\":\"111122223333\",\"invokedBy\":"
+                "\"waymark.amazonaws.com\"},\"eventTime\":\"2026-03-01T10:07:12Z\",\"eventSource\":"
+                "\"waymark.amazonaws.com\",\"eventName\":\"PauseFollower\",\"awsRegion\":\"us-west-2\","
+                "\"sourceIPAddress\":\"waymark.amazonaws.com\",\"userAgent\":\"waymark.amazonaws.com\","
+                "\"requestParameters\":null,\"responseElements\":null,\"eventID\":"
+                "\"6f1c2a9e-5b0d-4c7e-9a41-0d2f3b4c5d6e\",\"readOnly\":false,\"eventType\":\"AwsServiceEvent\","
+                "\"managementEvent\":true,\"recipientAccountId\":\"111122223333\",\"serviceEventDetails\":"
+                "{\"follower\":\"trail:audit\"},\"eventCategory\":\"Management\"}");
+
+    char large[WM_MAX_PARAMETERS_BYTES + 1];
+    memset(large, ' ', sizeof large);
+    large[0] = '{';
+    large[sizeof large - 1] = '}';
+    r.service_event_details = (struct wm_view){large, sizeof large};
+    wm_buf_clear(&out);
+    assert_int_equal(wm_record_encode(&r, &out), WM_OK);
+    assert_non_null(strstr(wm_buf_cstr(&out), "\"serviceEventDetails\":{\"omitted\":true,\"originalSize\":102401,"));
+}
+
 static void successful_call_has_every_member_in_order(void **state)
 {
     (void)state;
@@ -291,6 +324,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(successful_call_has_every_member_in_order),
+        TEST(service_event_has_its_details_and_no_caller),
         TEST(refused_call_of_nobody_leaves_out_what_is_not_known),
         TEST(long_texts_are_cut_at_a_character),
         TEST(odd_bytes_stay_readable),

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <sqlite3.h>
+
 #include "tests/support/fault_io.h"
 #include "tests/support/folder.h"
 #include "waymark/log.h"
@@ -42,6 +44,8 @@ static enum wm_status try_open(struct wm_recorder **out, uint64_t max_bytes, str
         .clock = &wm_clock_system,
         .segment_bytes = 64u * 1024u,
         .max_journal_bytes = max_bytes,
+        .account_id = WM_LIT("111122223333"),
+        .region = WM_LIT("us-west-2"),
     };
     return wm_recorder_open(&o, out, err);
 }
@@ -61,6 +65,7 @@ static enum wm_status submit(struct wm_recorder *r, const char *id, const char *
     static char record[900];
     memset(record, ' ', sizeof record);
     struct wm_entry e = {.record = {record, sizeof record}, .changes = &c, .n_changes = 1};
+    wm_journal_await_room(r->journal);
     wm_state_lock(r->state);
     enum wm_status status = wm_recorder_submit(r, &e, seq, NULL);
     wm_state_unlock(r->state);
@@ -185,10 +190,19 @@ static void refusing_is_logged_once_and_so_is_its_end(void **state)
     for (int i = 0; i < 10; i++)
         assert_int_equal(submit(r, "id", "1", &seq), WM_E_FULL);
     struct wm_journal_stats s;
+    struct wm_err why = {0};
     wm_journal_stats(r->journal, &s);
+    assert_int_equal(s.max_bytes, 128 * 1024);
+    assert_int_equal(s.segments, 2);
+    assert_int_equal(s.bytes, 128 * 1024);
+    assert_int_equal(s.last_seq, s.durable_seq);
+    assert_true(wm_journal_refuses(r->journal, &why));
+    assert_int_equal(why.status, WM_E_FULL);
+    assert_non_null(strstr(why.message, "limit of 131072 bytes"));
     assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", s.durable_seq), WM_OK);
-    while (submit(r, "id", "1", &seq) != WM_OK)
+    while (wm_journal_refuses(r->journal, NULL)) /* ends without an append that would try */
         usleep(10000);
+    assert_int_equal(submit(r, "id", "1", &seq), WM_OK);
     assert_int_equal(submit(r, "id", "1", &seq), WM_OK);
     wm_recorder_close(r);
     log_release();
@@ -196,6 +210,41 @@ static void refusing_is_logged_once_and_so_is_its_end(void **state)
     fclose(log_file);
     assert_int_equal(refuses, 1);
     assert_int_equal(accepts, 1);
+}
+
+static void entries_that_were_not_counted_are_logged_once(void **state)
+{
+    (void)state;
+    sqlite3 *raw = NULL;
+    char path[1024];
+    uint64_t seq = 0;
+    struct wm_recorder *r = must_open();
+    assert_int_equal(submit(r, "a", "1", &seq), WM_OK);
+    assert_int_equal(submit(r, "b", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    snprintf(path, sizeof path, "%s/state.db", dir);
+    assert_int_equal(sqlite3_open(path, &raw), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(raw, "UPDATE cursor SET changes = 1", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(raw);
+
+    log_catch();
+    r = must_open();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(submit(r, "c", "1", &seq), WM_OK);
+        assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    }
+    struct wm_state_counts c;
+    for (wm_state_counts(r->state, &c); c.seq < 5; wm_state_counts(r->state, &c))
+        usleep(10000);
+    wm_recorder_close(r);
+    log_release();
+    size_t told = log_count(" counts-differ "), numbers = log_count("seq=2 reads=0 changes=1 refused=0");
+    fclose(log_file);
+    assert_int_equal(told, 1);
+    assert_int_equal(numbers, 1);
+    assert_int_equal(c.changes, 4);
+    assert_false(wm_state_counts_add_up(&c));
 }
 
 static int no_names(void *ctx, const char *path)
@@ -308,6 +357,50 @@ static void failed_commit_is_final(void **state)
     wm_recorder_close(r);
 }
 
+/* The text of an entry's record, and its name. */
+static enum wm_status read_entry(struct wm_recorder *r, uint64_t seq, char name[64], char record[1024])
+{
+    struct wm_journal_reader *reader = NULL;
+    struct wm_entry e;
+    assert_int_equal(wm_journal_reader_open(r->journal, seq - 1, &reader, NULL), WM_OK);
+    enum wm_status status = wm_journal_reader_next(reader, &e, NULL);
+    if (status == WM_OK) {
+        snprintf(name, 64, "%.*s", WM_ARG(e.event_name));
+        snprintf(record, 1024, "%.*s", WM_ARG(e.record));
+    }
+    wm_journal_reader_close(reader);
+    return status;
+}
+
+static void service_event_is_durable_when_it_returns(void **state)
+{
+    (void)state;
+    struct fault_io f;
+    struct wm_state_counts counted;
+    struct wm_err err = {0};
+    char name[64], record[1024];
+    fault_io_init(&f, &wm_io_posix);
+    io = &f.io;
+    struct wm_recorder *r = must_open();
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{\"follower\":\"trail:a\"}"), &err), WM_OK);
+    assert_int_equal(wm_journal_durable(r->journal), 1);
+    assert_int_equal(read_entry(r, 1, name, record), WM_OK);
+    assert_string_equal(name, "PauseFollower");
+    assert_non_null(strstr(record, "\"userIdentity\":{\"accountId\":\"111122223333\",\"invokedBy\":\"waymark.amazonaws.com\"}"));
+    assert_non_null(strstr(record, "\"awsRegion\":\"us-west-2\""));
+    assert_non_null(strstr(record, "\"eventType\":\"AwsServiceEvent\""));
+    assert_non_null(strstr(record, "\"serviceEventDetails\":{\"follower\":\"trail:a\"}"));
+    for (wm_state_counts(r->state, &counted); counted.seq < 1; wm_state_counts(r->state, &counted))
+        usleep(10000); /* the next segment is made meanwhile, too */
+    assert_int_equal(counted.service, 1); /* no call */
+    fault_io_arm(&f, FAULT_SYNCS, 1, FAULT_EIO, true);
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{}"), &err), WM_E_FAILED);
+    assert_int_equal(err.sys_errno, EIO);
+    assert_int_equal(wm_recorder_event(r, "PauseFollower", WM_LIT("{}"), &err), WM_E_FAILED);
+    fault_io_disarm(&f);
+    wm_recorder_close(r);
+}
+
 int main(void)
 {
     wm_log_set_level(WM_LOG_ERROR);
@@ -317,10 +410,12 @@ int main(void)
         TEST(state_is_rebuilt_from_the_journal),
         TEST(refused_entry_has_no_effect),
         TEST(refusing_is_logged_once_and_so_is_its_end),
+        TEST(entries_that_were_not_counted_are_logged_once),
         TEST(a_failure_that_no_call_meets_is_logged),
         TEST(copy_lets_the_journal_retire),
         TEST(journal_that_lost_entries_is_refused),
         TEST(failed_commit_is_final),
+        TEST(service_event_is_durable_when_it_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,7 +197,7 @@ static struct wm_journal *open_journal(void)
         .dir = log_dir,
         .io = &wm_io_posix,
         .clock = &wm_clock_system,
-        .segment_bytes = 256u * 1024u,
+        .segment_bytes = 2u << 20, /* room for several large documents behind each other */
     };
     assert_int_equal(wm_journal_open(&o, &j, NULL, NULL), WM_OK);
     return j;
@@ -208,6 +208,7 @@ static void journal_change(struct wm_journal *j, const char *id, const char *doc
     struct wm_change c = change("k", id, document);
     struct wm_entry e = {.record = WM_LIT("{}"), .changes = &c, .n_changes = id ? 1 : 0};
     uint64_t seq;
+    wm_journal_await_room(j);
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
     assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
 }
@@ -243,6 +244,47 @@ static void copy_follows_the_journal_with_its_cursor(void **state)
     s = must_open(6);
     check(s, "k", "one", "{\"v\":3}");
     check(s, "k", "two", NULL);
+    wm_state_close(s);
+    wm_journal_reader_close(r);
+    wm_journal_close(j);
+}
+
+/* Of a run of entries the last change of each document counts, also where the run needs more memory than is kept. */
+static void a_run_of_changes_leaves_the_last_of_each(void **state)
+{
+    (void)state;
+    static char large[5][250 * 1024 + 1];
+    struct wm_journal *j = open_journal();
+    struct wm_state *s = must_open(0);
+    struct wm_journal_reader *r = NULL;
+    uint64_t cursor;
+    journal_change(j, "same", "{\"v\":1}");
+    journal_change(j, "shrinks", "{\"longer\":2}");
+    journal_change(j, "gone", "{\"v\":3}");
+    journal_change(j, "back", "{\"v\":4}");
+    journal_change(j, "gone", NULL);
+    journal_change(j, "back", NULL);
+    for (size_t i = 0; i < 5; i++) {
+        memset(large[i], 'a' + (int)i, sizeof large[i] - 1);
+        large[i][0] = large[i][sizeof large[i] - 2] = '"';
+        journal_change(j, i < 3 ? "large" : i == 3 ? "large 3" : "large 4", large[i]);
+    }
+    journal_change(j, "back", "{\"v\":6}");
+    journal_change(j, "shrinks", "{}");
+    journal_change(j, "same", "{\"v\":\"a longer text\"}");
+    assert_int_equal(wm_journal_reader_open(j, 0, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    assert_int_equal(cursor, 14);
+    wm_state_close(s);
+
+    s = must_open(14);
+    check(s, "k", "same", "{\"v\":\"a longer text\"}");
+    check(s, "k", "shrinks", "{}");
+    check(s, "k", "gone", NULL);
+    check(s, "k", "back", "{\"v\":6}");
+    check(s, "k", "large", large[2]);
+    check(s, "k", "large 3", large[3]);
+    check(s, "k", "large 4", large[4]);
     wm_state_close(s);
     wm_journal_reader_close(r);
     wm_journal_close(j);
@@ -313,6 +355,101 @@ static void failed_transaction_stores_nothing_and_is_done_again(void **state)
     wm_journal_close(j);
 }
 
+/* ---- counts ---- */
+
+static void journal_entry(struct wm_journal *j, uint16_t flags)
+{
+    struct wm_change c = change("k", "one", "1");
+    bool changes = !(flags & (WM_ENTRY_READ_ONLY | WM_ENTRY_REFUSED));
+    struct wm_entry e = {.flags = flags, .record = WM_LIT("{}"), .changes = &c, .n_changes = changes ? 1 : 0};
+    uint64_t seq;
+    assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
+    assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+}
+
+static void counts_are(struct wm_state *s, const struct wm_state_counts *want)
+{
+    struct wm_state_counts got;
+    wm_state_counts(s, &got);
+    assert_memory_equal(&got, want, sizeof got);
+    assert_true(wm_state_counts_add_up(&got));
+}
+
+static void each_entry_is_counted_once_through_restarts_and_failures(void **state)
+{
+    (void)state;
+    struct wm_journal *j = open_journal();
+    struct wm_state *s = must_open(0);
+    struct wm_journal_reader *r = NULL;
+    uint64_t cursor = 0;
+    journal_entry(j, WM_ENTRY_READ_ONLY);
+    journal_entry(j, 0);
+    journal_entry(j, WM_ENTRY_READ_ONLY | WM_ENTRY_REFUSED);
+    journal_entry(j, WM_ENTRY_REFUSED);
+    assert_int_equal(wm_journal_reader_open(j, 0, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    counts_are(s, &(struct wm_state_counts){.seq = 4, .reads = 1, .changes = 1, .refused = 2});
+
+    /* Seen and not stored yet, since nothing changed: the next start counts it again from the copy. */
+    journal_entry(j, WM_ENTRY_READ_ONLY);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    assert_int_equal(cursor, 4);
+    counts_are(s, &(struct wm_state_counts){.seq = 5, .reads = 2, .changes = 1, .refused = 2});
+    wm_state_close(s);
+    s = must_open(4);
+    counts_are(s, &(struct wm_state_counts){.seq = 4, .reads = 1, .changes = 1, .refused = 2});
+    wm_state_close(s);
+
+    /* A transaction that fails counts nothing. */
+    sql("CREATE TRIGGER refuse BEFORE UPDATE ON document BEGIN SELECT RAISE(ABORT, 'full'); END");
+    s = must_open(4);
+    journal_entry(j, WM_ENTRY_READ_ONLY | WM_ENTRY_SERVICE);
+    journal_entry(j, 0);
+    wm_journal_reader_close(r);
+    assert_int_equal(wm_journal_reader_open(j, 4, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_E_IO);
+    counts_are(s, &(struct wm_state_counts){.seq = 4, .reads = 1, .changes = 1, .refused = 2});
+    wm_state_close(s);
+
+    sql("DROP TRIGGER refuse");
+    s = must_open(4);
+    wm_journal_reader_close(r);
+    assert_int_equal(wm_journal_reader_open(j, 4, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    counts_are(s, &(struct wm_state_counts){.seq = 7, .reads = 2, .changes = 2, .refused = 2, .service = 1});
+    wm_state_close(s);
+    s = must_open(7);
+    counts_are(s, &(struct wm_state_counts){.seq = 7, .reads = 2, .changes = 2, .refused = 2, .service = 1});
+    wm_state_close(s);
+    wm_journal_reader_close(r);
+    wm_journal_close(j);
+}
+
+static void a_copy_of_the_first_version_counts_from_where_it_stands(void **state)
+{
+    (void)state;
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, db, WM_EMPTY, 0600, NULL), WM_OK);
+    sql("CREATE TABLE document(kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL,"
+        " seq INTEGER NOT NULL, PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE cursor(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "INSERT INTO cursor VALUES('state', 3); INSERT INTO document VALUES('k', 'one', '1', 3);"
+        "PRAGMA application_id=1464685396; PRAGMA user_version=1;");
+    struct wm_journal *j = open_journal();
+    for (int i = 0; i < 4; i++)
+        journal_entry(j, WM_ENTRY_READ_ONLY);
+    struct wm_state *s = must_open(3);
+    check(s, "k", "one", "1");
+    counts_are(s, &(struct wm_state_counts){.seq = 3, .earlier = 3});
+    struct wm_journal_reader *r = NULL;
+    uint64_t cursor = 0;
+    assert_int_equal(wm_journal_reader_open(j, 3, &r, NULL), WM_OK);
+    assert_int_equal(wm_state_follow(s, r, 100, false, &cursor, NULL), WM_OK);
+    counts_are(s, &(struct wm_state_counts){.seq = 4, .earlier = 3, .reads = 1});
+    wm_journal_reader_close(r);
+    wm_state_close(s);
+    wm_journal_close(j);
+}
+
 static enum wm_status open_status(void)
 {
     struct wm_state *s = NULL;
@@ -337,7 +474,11 @@ static void strange_files_are_refused(void **state)
 
     sql("INSERT INTO document VALUES('k', 'i', '', 1)");
     assert_int_equal(open_status(), WM_E_CORRUPT);
-    sql("DELETE FROM document; PRAGMA user_version = 2");
+    sql("DELETE FROM document; UPDATE cursor SET reads = -1");
+    assert_int_equal(open_status(), WM_E_CORRUPT);
+    sql("DELETE FROM cursor");
+    assert_int_equal(open_status(), WM_E_CORRUPT);
+    sql("PRAGMA user_version = 3");
     assert_int_equal(open_status(), WM_E_UNSUPPORTED);
     sql("PRAGMA application_id = 1");
     assert_int_equal(open_status(), WM_E_INVALID);
@@ -359,8 +500,11 @@ int main(void)
         TEST(changes_of_one_call_apply_together),
         TEST(limits_are_kept_before_any_effect),
         TEST(copy_follows_the_journal_with_its_cursor),
+        TEST(a_run_of_changes_leaves_the_last_of_each),
         TEST(replay_applies_to_memory_too),
         TEST(failed_transaction_stores_nothing_and_is_done_again),
+        TEST(each_entry_is_counted_once_through_restarts_and_failures),
+        TEST(a_copy_of_the_first_version_counts_from_where_it_stands),
         TEST(strange_files_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,7 +173,7 @@ static void s3_put_finds_out_whether_the_condition_holds(void **state)
         char got[256];
         rig_start(&r, cases[i].steps, 7);
         struct store_s3 *s3 = wm_store_s3_of(r.store);
-        s3->locked.condition = WM_S3_CONDITION_UNKNOWN;
+        s3->core->locked.condition = WM_S3_CONDITION_UNKNOWN;
         for (size_t k = 0; k < 3 && cases[i].puts[k] != WM_STATUS_COUNT; k++) {
             enum wm_status status = put(&r, &err);
             if (status != cases[i].puts[k])
@@ -183,7 +183,7 @@ static void s3_put_finds_out_whether_the_condition_holds(void **state)
         asked(&r.script, got);
         if (strcmp(got, cases[i].asked) != 0)
             fail_msg("%s: %s", cases[i].name, got);
-        assert_int_equal(s3->locked.condition, cases[i].then);
+        assert_int_equal(s3->core->locked.condition, cases[i].then);
         for (size_t k = 0; k < r.script.n_seen; k++) {
             assert_signed(&r, k, SECRET);
             if (r.script.seen[k].head[0] == 'P')
@@ -282,7 +282,7 @@ static void s3_addresses_the_bucket_by_path_or_host(void **state)
 }
 
 struct parallel {
-    struct rig *r;
+    struct wm_store *store;
     const char *key;
     enum wm_status status;
 };
@@ -292,14 +292,14 @@ static void *put_in_parallel(void *arg)
     struct parallel *p = arg;
     struct wm_err err;
     for (int i = 0; i < 4; i++)
-        if ((p->status = wm_store_put(p->r->store, wm_view_of(p->key), wm_view_of(p->key), WM_EMPTY, headers, N_HEADERS,
+        if ((p->status = wm_store_put(p->store, wm_view_of(p->key), wm_view_of(p->key), WM_EMPTY, headers, N_HEADERS,
                                       &err)) != WM_OK)
             break;
     return NULL;
 }
 
 /* Each request is answered only when another one is there too. */
-static void s3_puts_in_parallel(void **state)
+static void s3_puts_in_parallel_by_handles(void **state)
 {
     (void)state;
     struct rig r;
@@ -308,7 +308,11 @@ static void s3_puts_in_parallel(void **state)
     for (size_t i = 0; i < 8; i++)
         steps[i] = (struct http_step){HTTP_GATHER, OK_EMPTY};
     rig_start(&r, steps, 8);
-    struct parallel a = {&r, "a", WM_OK}, b = {&r, "b", WM_OK};
+    struct wm_store *second;
+    struct wm_err err;
+    assert_int_equal(wm_store_s3_share(r.store, &second, &err), WM_OK);
+    assert_true(wm_view_eq_str(wm_store_bucket(second), "evidence"));
+    struct parallel a = {r.store, "a", WM_OK}, b = {second, "b", WM_OK};
     assert_int_equal(pthread_create(&thread, NULL, put_in_parallel, &b), 0);
     (void)put_in_parallel(&a);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -318,6 +322,33 @@ static void s3_puts_in_parallel(void **state)
     assert_int_equal(r.script.n_connections, 2); /* each kept its own */
     for (size_t i = 0; i < 8; i++)
         assert_signed(&r, i, SECRET);
+    wm_store_free(second);
+    rig_stop(&r);
+}
+
+static void s3_handles_know_what_one_has_learnt(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    char got[256];
+    rig_start(&r, STEPS({HTTP_ANSWER, NOT_THERE},
+                        {HTTP_CUT, S3_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n",
+                                            "RequestTimeTooSkewed", "x")},
+                        {HTTP_CUT, OK_EMPTY}, {HTTP_CUT, EXISTS}, {HTTP_CUT, OK_EMPTY}, {HTTP_CUT, BUSY}));
+    wm_store_s3_of(r.store)->core->locked.condition = WM_S3_CONDITION_UNKNOWN;
+    struct wm_store *first = r.store;
+    assert_int_equal(wm_store_s3_share(first, &r.store, &err), WM_OK);
+    assert_int_equal(wm_store_put(first, WM_LIT("a"), WM_LIT("a"), WM_EMPTY, NULL, 0, &err), WM_OK);
+    wm_store_cancel(first); /* one handle, not the other */
+    assert_int_equal(wm_store_put(first, WM_LIT("b"), WM_LIT("b"), WM_EMPTY, NULL, 0, &err), WM_E_END);
+    wm_store_free(first);
+    assert_int_equal(put(&r, &err), WM_OK);
+    asked(&r.script, got);
+    assert_string_equal(got, "HEAD PUT* PUT* PUT* PUT*");
+    assert_string_equal(http_header(r.script.seen[4].head, "x-amz-date"), "20260301T120000Z");
+    assert_int_equal(put(&r, &err), WM_E_UNAVAILABLE);
+    assert_int_equal(wm_store_retry_after_ms(r.store), 9000);
     rig_stop(&r);
 }
 
@@ -786,7 +817,8 @@ int main(void)
         cmocka_unit_test(s3_put_sends_what_the_settings_say),
         cmocka_unit_test(s3_put_adds_md5_where_the_bucket_wants_it),
         cmocka_unit_test(s3_addresses_the_bucket_by_path_or_host),
-        cmocka_unit_test(s3_puts_in_parallel),
+        cmocka_unit_test(s3_puts_in_parallel_by_handles),
+        cmocka_unit_test(s3_handles_know_what_one_has_learnt),
         cmocka_unit_test(s3_reads_credentials_again),
         cmocka_unit_test(s3_get_gives_bytes_and_headers),
         cmocka_unit_test(s3_list_pages_and_decodes),

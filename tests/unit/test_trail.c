@@ -53,13 +53,17 @@ enum flaky_mode {
     FLAKY_OTHER_THERE,   /* someone else's object is under the key already */
     FLAKY_REPACK,        /* as LOSE_REPLY, with other bytes of the same content: an older library's */
     FLAKY_REFUSE_DIGESTS,
+    FLAKY_AWAY,          /* as REFUSE, and reading fails, too */
+    FLAKY_LOSE_AND_AWAY, /* LOSE_REPLY, then AWAY */
 };
 
 #define FLAKY_MAGIC 0x666c616bu
 
+/* All handles of a trail do as the first one is told. */
 struct flaky {
     struct wm_store base;
     struct wm_store *inner;
+    struct flaky *first;
     atomic_int mode;
     atomic_int puts;          /* attempts */
     atomic_llong retry_after_ms;
@@ -78,12 +82,18 @@ struct rig {
     struct wm_trail_options o;
     uint64_t appended;
     uint64_t last_seq;
+    uint64_t gone_first, gone_last; /* records that left the journal undelivered; eventID is the sequence number */
     enum flaky_mode start_mode;
+    const char *bucket;
+    size_t uploads;
+    atomic_int events_fail;         /* so many calls to record an event are refused */
+    atomic_int events;              /* recorded */
+    char event[512];                /* the newest; written before `events` is counted */
 };
 
 static enum wm_status flaky_failed(struct flaky *f, struct wm_err *err)
 {
-    f->base.retry_after_ms = atomic_load(&f->retry_after_ms);
+    f->base.retry_after_ms = atomic_load(&f->first->retry_after_ms);
     (void)wm_fail(err, WM_E_UNAVAILABLE, "503 SlowDown");
     err->retryable = true;
     (void)wm_view_copy(WM_LIT("SlowDown"), err->code, sizeof err->code);
@@ -94,7 +104,9 @@ static enum wm_status flaky_failed(struct flaky *f, struct wm_err *err)
 static enum wm_status flaky_put(struct wm_store *s, struct wm_view key, struct wm_view body, struct wm_view hash,
                                 const struct wm_store_header *headers, size_t n, struct wm_err *err)
 {
-    struct flaky *f = (struct flaky *)(void *)s;
+    struct flaky *handle = (struct flaky *)(void *)s, *f = handle->first;
+    if (memmem(key.ptr, key.len, "/Waymark/", 9) && atomic_load(&f->mode) != FLAKY_BLOCK) /* the tests are about what follows */
+        return wm_store_put(handle->inner, key, body, hash, headers, n, err);
     atomic_fetch_add(&f->puts, 1);
     int mode = atomic_load(&f->mode);
     if (mode == FLAKY_REFUSE_DIGESTS)
@@ -103,40 +115,45 @@ static enum wm_status flaky_put(struct wm_store *s, struct wm_view key, struct w
         WM_ASSERT(wm_view_copy(key, f->first_key, sizeof f->first_key));
     switch (mode) {
     case FLAKY_REFUSE:
-        return flaky_failed(f, err);
+    case FLAKY_AWAY:
+        return flaky_failed(handle, err);
     case FLAKY_LOSE_REPLY:
-        atomic_store(&f->mode, FLAKY_PASS);
-        WM_ASSERT(wm_store_put(f->inner, key, body, hash, headers, n, NULL) == WM_OK);
-        return flaky_failed(f, err);
+    case FLAKY_LOSE_AND_AWAY:
+        atomic_store(&f->mode, mode == FLAKY_LOSE_REPLY ? FLAKY_PASS : FLAKY_AWAY);
+        WM_ASSERT(wm_store_put(handle->inner, key, body, hash, headers, n, NULL) == WM_OK);
+        return flaky_failed(handle, err);
     case FLAKY_BLOCK:
-        while (!atomic_load(&f->base.cancelled)) {
+        while (!atomic_load(&handle->base.cancelled)) {
             struct timespec t = {0, 2000000};
             nanosleep(&t, NULL);
         }
         return wm_fail(err, WM_E_END, "cancelled");
     case FLAKY_OTHER_THERE: /* once: the test takes it away again while the trail retries */
         atomic_store(&f->mode, FLAKY_PASS);
-        WM_ASSERT(wm_store_put(f->inner, key, WM_LIT("not ours"), WM_EMPTY, NULL, 0, NULL) == WM_OK);
+        WM_ASSERT(wm_store_put(handle->inner, key, WM_LIT("not ours"), WM_EMPTY, NULL, 0, NULL) == WM_OK);
         break;
     case FLAKY_REPACK: {
         char *other = wm_view_dup(body);
         WM_ASSERT(other && wm_view_ends(key, ".gz"));
         other[4] = 1; /* the time in a gzip header (RFC 1952 section 2.3) is no content */
         atomic_store(&f->mode, FLAKY_PASS);
-        WM_ASSERT(wm_store_put(f->inner, key, (struct wm_view){other, body.len}, WM_EMPTY, headers, n, NULL) == WM_OK);
+        WM_ASSERT(wm_store_put(handle->inner, key, (struct wm_view){other, body.len}, WM_EMPTY, headers, n, NULL) == WM_OK);
         free(other);
-        return flaky_failed(f, err);
+        return flaky_failed(handle, err);
     }
     default:
         break;
     }
-    return wm_store_put(f->inner, key, body, hash, headers, n, err);
+    return wm_store_put(handle->inner, key, body, hash, headers, n, err);
 }
 
 static enum wm_status flaky_get(struct wm_store *s, struct wm_view key, struct wm_buf *body, struct wm_arena *a,
                                 struct wm_store_header *headers, size_t *n, struct wm_err *err)
 {
-    return wm_store_get(((struct flaky *)(void *)s)->inner, key, body, a, headers, n, err);
+    struct flaky *f = (struct flaky *)(void *)s;
+    if (atomic_load(&f->first->mode) == FLAKY_AWAY)
+        return flaky_failed(f, err);
+    return wm_store_get(f->inner, key, body, a, headers, n, err);
 }
 
 static enum wm_status flaky_list(struct wm_store *s, struct wm_view prefix,
@@ -154,9 +171,10 @@ static void flaky_free(struct wm_store *s)
 
 static const struct wm_store_ops flaky_ops = {flaky_put, flaky_get, flaky_list, flaky_free};
 
-static struct flaky *flaky_new(struct rig *r, const char *bucket)
+static struct flaky *flaky_new(struct rig *r, const char *bucket, struct flaky *first)
 {
     struct flaky *f = calloc(1, sizeof *f);
+    f->first = first ? first : f;
     assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")),
                                        wm_view_of(bucket),
                                        &f->inner, NULL), WM_OK);
@@ -181,14 +199,28 @@ static void rig_open_journal(struct rig *r)
         fail_msg("%s", err.message);
 }
 
+static enum wm_status rig_event(void *ctx, const char *name, struct wm_view details, struct wm_err *err)
+{
+    struct rig *r = ctx;
+    if (atomic_fetch_sub(&r->events_fail, 1) > 0)
+        return wm_fail(err, WM_E_FULL, "the journal is full");
+    (void)snprintf(r->event, sizeof r->event, "%s %.*s", name, WM_ARG(details));
+    atomic_fetch_add(&r->events, 1);
+    return WM_OK;
+}
+
 static int setup(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
     scratch_make(&r->scratch);
     r->clock = (struct wm_clock){test_wall, test_mono, &r->time};
     r->board = wm_board_new();
+    r->bucket = "evidence";
+    r->uploads = 1;
     rig_open_journal(r);
-    if (wm_signer_open(&wm_io_posix, &r->clock, scratch_path(&r->scratch, "keys"), r->board, &r->signer, NULL) != WM_OK)
+    const struct wm_signer_options keys = {.io = &wm_io_posix, .clock = &r->clock, .board = r->board,
+                                           .dir = scratch_path(&r->scratch, "keys")};
+    if (wm_signer_open(&keys, &r->signer, NULL) != WM_OK)
         return -1;
     r->o = (struct wm_trail_options){
         .name = WM_LIT("studio"),
@@ -204,6 +236,7 @@ static int setup(void **state)
         .journal = r->journal,
         .board = r->board,
         .signer = r->signer,
+        .recorder = {rig_event, r},
         .clock = &r->clock,
         .retry_min_ms = 5,
         .retry_max_ms = 40,
@@ -214,8 +247,12 @@ static int setup(void **state)
 
 static enum wm_status rig_try_start(struct rig *r, struct wm_err *err)
 {
-    r->flaky = flaky_new(r, "evidence");
-    r->o.store = &r->flaky->base;
+    r->flaky = NULL;
+    for (r->o.n_stores = 0; r->o.n_stores < r->uploads; r->o.n_stores++) {
+        struct flaky *f = flaky_new(r, r->bucket, r->flaky);
+        r->flaky = f->first;
+        r->o.stores[r->o.n_stores] = &f->base;
+    }
     r->o.journal = r->journal;
     r->o.ledger_path = scratch_path(&r->scratch, "ledger");
     return wm_trail_start(&r->o, &r->trail, err);
@@ -266,6 +303,7 @@ static void rig_append(struct rig *r, unsigned n)
                     (unsigned long long)r->appended, uuid, r->appended % 97 == 0 ? 9000 : 40, 0);
         struct wm_entry e = {.time = now, .event_source = WM_LIT("mediapackage.amazonaws.com"),
                              .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record)};
+        wm_journal_await_room(r->journal);
         if (wm_journal_append(r->journal, &e, &r->last_seq, &err) != WM_OK)
             fail_msg("%s", err.message);
     }
@@ -331,7 +369,7 @@ static enum wm_status inventory_key(void *arg, const struct wm_store_object *o)
     struct inventory *v = arg;
     if (memmem(o->key.ptr, o->key.len, "/CloudTrail-Digest/", 19))
         assert_true(wm_view_copy(o->key, v->digest_keys[v->digests++], 256));
-    else
+    else if (!memmem(o->key.ptr, o->key.len, "/Waymark/", 9))
         assert_true(wm_view_copy(o->key, v->file_keys[v->files++], 256));
     return WM_OK;
 }
@@ -393,9 +431,9 @@ static void inventory_take(struct rig *r, struct inventory *v)
         }
     }
     for (uint64_t id = 1; id <= r->appended; id++)
-        if (v->seen[id] != 1)
+        if (v->seen[id] != !(id >= r->gone_first && id <= r->gone_last))
             fail_msg("record %llu is %u times in the bucket", (unsigned long long)id, v->seen[id]);
-    assert_int_equal(v->records, r->appended);
+    assert_int_equal(v->records, r->appended - (r->gone_last ? r->gone_last - r->gone_first + 1 : 0));
 
     if (v->digests) {
         struct wm_err err = {0};
@@ -548,6 +586,35 @@ static void trail_delivers_each_record_once(void **state)
     assert_true(stats.first_seq > 1);
 }
 
+static uint64_t first_entry_kept(struct rig *r)
+{
+    struct wm_journal_stats stats;
+    wm_journal_stats(r->journal, &stats);
+    return stats.first_seq;
+}
+
+/* What is appended at a start, before the trails are there, must not make the journal drop what they have not read. */
+static void trail_holds_the_journal_before_it_starts(void **state)
+{
+    struct rig *r = *state;
+    rig_append(r, 1000); /* several segments */
+    wm_journal_close(r->journal);
+    rig_open_journal(r);
+    assert_int_equal(wm_trail_hold(r->journal, r->o.name, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "state", r->last_seq), WM_OK);
+    rig_append(r, 1000); /* who makes a segment ahead retires first what may go */
+    assert_int_equal(first_entry_kept(r), 1);
+    r->o.journal = r->journal;
+    rig_start(r);
+    rig_wait_delivered(r);
+    inventory_take(r, &inventory);
+    inventory_done(&inventory);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "state", r->last_seq), WM_OK);
+    for (int i = 0; i < 1000 && first_entry_kept(r) == 1; i++)
+        nap();
+    assert_true(first_entry_kept(r) > 1);
+}
+
 static void trail_sets_the_headers_that_readers_need(void **state)
 {
     struct rig *r = *state;
@@ -663,12 +730,12 @@ static void trail_keeps_its_plan_through_a_restart(void **state)
     assert_true(wm_view_ends(wm_view_of(key), ".json.zst"));
     atomic_store(&r->flaky->mode, FLAKY_PASS);
     rig_wait_delivered(r);
-    r->o.batch_records = 10; /* for the inventory: the planned file has 8 */
+    r->o.batch_records = 10; /* for the inventory: the planned files have 8 and 10 */
     inventory_take(r, &inventory);
     size_t zstd = 0;
     for (size_t i = 0; i < inventory.files; i++)
         zstd += wm_view_ends(wm_view_of(inventory.file_keys[i]), ".json.zst");
-    assert_int_equal(zstd, 1);
+    assert_int_equal(zstd, 2); /* one was on its way, and one made ready */
     inventory_done(&inventory);
 }
 
@@ -801,7 +868,7 @@ static void trail_seals_a_chain_of_digests(void **state)
         assert_int_equal(seconds_of(d.start), started_s + 1 + 3600 * (int64_t)i);
         assert_int_equal(seconds_of(d.end), started_s + 1 + 3600 * (int64_t)(i + 1));
         assert_true(wm_view_eq_str(d.bucket, "evidence"));
-        assert_true(wm_view_ends(d.key, ".json.zst"));
+        assert_true(wm_view_ends(d.key, ".json.gz")); /* whatever the files are */
     }
     inventory_done(&inventory);
 }
@@ -935,11 +1002,8 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     pass_time(r, 3602);
     WAIT(r, strcmp(b.latest_digest_error, "SlowDown") == 0);
     rig_stop(r, 10000);
-    r->flaky = flaky_new(r, "evidence-2");
-    atomic_store(&r->flaky->mode, FLAKY_PASS);
-    r->o.store = &r->flaky->base;
-    r->o.ledger_path = scratch_path(&r->scratch, "ledger");
-    assert_int_equal(wm_trail_start(&r->o, &r->trail, NULL), WM_OK);
+    r->bucket = "evidence-2";
+    rig_start(r);
     WAIT(r, b.latest_digest.ns > sealed.ns);
     inventory_take(r, &inventory);
     struct wm_digest d = digest_at(1);
@@ -948,10 +1012,10 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     inventory_done(&inventory);
 }
 
-static void note_finding(void *arg, struct wm_view key, const char *what)
+static void note_finding(void *arg, const struct wm_verify_line *line)
 {
     (void)arg;
-    fail_msg("%.*s: %s", WM_ARG(key), what);
+    fail_msg("%.*s: %s", WM_ARG(line->key), line->text);
 }
 
 /* The verifier has the last word. */
@@ -978,7 +1042,8 @@ static void trail_is_verified_as_good(void **state)
                                        NULL), WM_OK);
     assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
                      WM_OK);
-    struct wm_verify_options o = {.store = store, .prefix = WM_LIT("audit"), .keys = keys, .finding = note_finding};
+    struct wm_verify_options o = {.stores = &store, .n_stores = 1, .prefix = WM_LIT("audit"), .keys = keys,
+                                  .say = note_finding};
     if (wm_verify(&o, &result, &err) != WM_OK)
         fail_msg("%s", err.message);
     assert_int_equal(result.chains, 1);
@@ -988,6 +1053,236 @@ static void trail_is_verified_as_good(void **state)
     assert_int_equal(result.records, 90);
     wm_keyring_free(keys);
     wm_store_free(store);
+}
+
+/* ---- entries that leave the journal without the trail ---- */
+
+#define OTHER "another follower"
+
+/* Without the trail: the journal goes on, and drops what the other follower has seen. @return the last entry dropped */
+static uint64_t rig_move_on(struct rig *r, unsigned n)
+{
+    struct wm_journal_stats stats;
+    uint64_t before;
+    wm_journal_stats(r->journal, &stats);
+    before = stats.first_seq;
+    rig_append(r, n);
+    assert_int_equal(wm_journal_set_cursor(r->journal, OTHER, r->last_seq), WM_OK);
+    uint64_t first;
+    unsigned same = 0;
+    for (int i = 0; i < 3000 && (same < 10 || first == before); i++) {
+        first = stats.first_seq;
+        nap();
+        wm_journal_stats(r->journal, &stats);
+        same = stats.first_seq == first ? same + 1 : 0;
+    }
+    assert_true(stats.first_seq > before);
+    return stats.first_seq - 1;
+}
+
+static void rig_reopen_journal(struct rig *r)
+{
+    wm_journal_close(r->journal);
+    rig_open_journal(r);
+    assert_int_equal(wm_journal_set_cursor(r->journal, OTHER, 0), WM_OK);
+}
+
+static void assert_books(struct rig *r, uint64_t missed)
+{
+    struct wm_board_trail b = rig_board(r);
+    assert_int_equal(b.before_records, 0);
+    assert_int_equal(b.filtered_records, 0);
+    assert_int_equal(b.missed_records, missed);
+    assert_int_equal(b.delivered_records, r->appended - missed);
+    assert_int_equal(b.cursor_seq, r->appended);
+    assert_int_equal(b.oldest_pending.ns, 0);
+}
+
+static void assert_told(struct rig *r, uint64_t first, uint64_t last)
+{
+    char expected[512];
+    (void)snprintf(expected, sizeof expected, "RecordsMissed {\"trailARN\":\"arn:aws:cloudtrail:" REGION ":" ACCOUNT
+                   ":trail/studio\",\"firstSequence\":%llu,\"lastSequence\":%llu,\"missedRecords\":%llu}",
+                   (unsigned long long)first, (unsigned long long)last, (unsigned long long)(last - first + 1));
+    while (atomic_load(&r->events) == 0)
+        nap();
+    assert_int_equal(atomic_load(&r->events), 1);
+    assert_string_equal(r->event, expected);
+}
+
+/* Taken out of the settings, and put back. The record of it waits for room in the journal, also through a restart. */
+static void trail_counts_and_tells_what_it_missed(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    rig_append(r, 25);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    rig_reopen_journal(r);
+    r->gone_first = 26;
+    r->gone_last = rig_move_on(r, 1000);
+    atomic_store(&r->events_fail, 1000000);
+    rig_start(r);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    while (atomic_load(&r->events_fail) > 999998) /* refused at least twice */
+        nap();
+    assert_int_equal(atomic_load(&r->events), 0);
+    rig_stop(r, 10000);
+    atomic_store(&r->events_fail, 0);
+    rig_start(r);
+    assert_told(r, 26, r->gone_last);
+    rig_append(r, 7);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_books(r, r->gone_last - 25);
+    assert_all_there(r);
+    rig_stop(r, 10000);
+    rig_start(r); /* it is told once */
+    rig_append(r, 1);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(atomic_load(&r->events), 1);
+}
+
+/* The journal gives up its guarantee while the trail runs: first what was read is delivered, then comes the gap. */
+static void trail_goes_on_behind_a_gap_while_it_runs(void **state)
+{
+    struct rig *r = *state;
+    assert_int_equal(wm_journal_set_cursor(r->journal, OTHER, 0), WM_OK);
+    r->start_mode = FLAKY_REFUSE;
+    rig_start(r);
+    rig_append(r, 14); /* ten are planned, nothing more is read meanwhile */
+    WAIT(r, strcmp(b.latest_delivery_error, "SlowDown") == 0);
+    assert_true(rig_board(r).oldest_pending.ns > 0);
+    rig_append(r, 1000);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "trail:studio", r->last_seq), WM_OK); /* as if it had said so */
+    uint64_t gone = rig_move_on(r, 1);
+    atomic_store(&r->flaky->mode, FLAKY_PASS);
+    WAIT(r, b.missed_records > 0 && b.cursor_seq == r->last_seq);
+    assert_true(rig_board(r).delivered_records >= 10);
+    r->gone_last = gone;
+    r->gone_first = gone + 1 - rig_board(r).missed_records;
+    assert_true(r->gone_first > 10 && r->gone_first < gone);
+    assert_told(r, r->gone_first, r->gone_last);
+    /* what follows is kept again */
+    rig_append(r, 900);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_books(r, r->gone_last - r->gone_first + 1);
+    assert_all_there(r);
+}
+
+/* A file was planned, and its entries are gone when the trail is back. */
+static void trail_settles_a_plan_whose_entries_are_gone(void **state)
+{
+    static const struct {
+        enum flaky_mode mode; /* of the put before the stop */
+        unsigned planned, then;
+        bool delivered, rest;
+    } cases[] = {
+        {FLAKY_REFUSE, 10, 1000, false, false},      /* never reached the bucket */
+        {FLAKY_LOSE_AND_AWAY, 10, 1000, true, false},   /* did, and nobody learned of it */
+        {FLAKY_OTHER_THERE, 10, 1000, false, false}, /* the key is another's */
+        {FLAKY_REFUSE, 340, 1, false, true},         /* some of them are still there */
+        {FLAKY_LOSE_AND_AWAY, 340, 1, true, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (i) {
+            assert_int_equal(teardown(state), 0);
+            assert_int_equal(setup(state), 0);
+        }
+        struct rig *r = *state;
+        r->o.batch_records = cases[i].planned;
+        r->start_mode = cases[i].mode;
+        rig_start(r);
+        rig_append(r, cases[i].planned);
+        while (!r->flaky->first_key[0])
+            nap();
+        WAIT(r, b.latest_delivery_error[0] != '\0');
+        char key[1100], path[1500];
+        memcpy(key, r->flaky->first_key, sizeof key);
+        rig_stop(r, 0);
+        assert_int_equal(rig_board(r).cursor_seq, 0);
+        rig_reopen_journal(r);
+        uint64_t gone = rig_move_on(r, cases[i].then);
+        assert_true(cases[i].rest ? gone < cases[i].planned : gone >= cases[i].planned);
+        r->start_mode = FLAKY_PASS;
+        rig_start(r);
+        WAIT(r, b.cursor_seq == r->last_seq);
+        if (cases[i].mode == FLAKY_OTHER_THERE) {
+            (void)snprintf(path, sizeof path, "%s/bucket/%s", r->scratch.dir, key);
+            assert_int_equal(unlink(path), 0);
+        }
+        r->gone_first = cases[i].delivered ? cases[i].planned + 1 : 1;
+        r->gone_last = gone;
+        if (r->gone_first > r->gone_last) {
+            r->gone_first = r->gone_last = 0;
+            assert_books(r, 0);
+            assert_int_equal(atomic_load(&r->events), 0);
+        } else {
+            assert_told(r, r->gone_first, r->gone_last);
+            assert_books(r, r->gone_last - r->gone_first + 1);
+        }
+        inventory_take(r, &inventory);
+        bool there = false;
+        for (size_t f = 0; f < inventory.files; f++)
+            there |= strcmp(inventory.file_keys[f], key) == 0;
+        assert_int_equal(there, cases[i].delivered);
+        inventory_done(&inventory);
+    }
+}
+
+/* The bucket is away when it should be asked: nothing is decided until it answers. */
+static void trail_asks_the_bucket_before_it_gives_a_plan_up(void **state)
+{
+    struct rig *r = *state;
+    r->start_mode = FLAKY_LOSE_AND_AWAY;
+    rig_start(r);
+    rig_append(r, 10);
+    WAIT(r, b.latest_delivery_error[0] != '\0');
+    rig_stop(r, 0);
+    rig_reopen_journal(r);
+    uint64_t gone = rig_move_on(r, 500);
+    r->start_mode = FLAKY_AWAY;
+    rig_start(r);
+    WAIT(r, strcmp(b.latest_delivery_error, "SlowDown") == 0);
+    assert_int_equal(rig_board(r).cursor_seq, 0);
+    assert_int_equal(rig_board(r).missed_records, 0);
+    atomic_store(&r->flaky->mode, FLAKY_PASS);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    r->gone_first = 11;
+    r->gone_last = gone;
+    assert_books(r, gone - 10);
+    assert_all_there(r);
+}
+
+static void trail_stands_still_when_its_books_do_not_balance(void **state)
+{
+    struct rig *r = *state;
+    struct wm_err err = {0};
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA ignore_check_constraints = ON;"
+                                      "UPDATE head SET delivered_records = 4", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(rig_try_start(r, &err), WM_E_CORRUPT);
+    assert_non_null(strstr(err.message, "has counted 4 entries and is at entry 5"));
+    r->trail = NULL;
+    /* and when a step would break them */
+    assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE head SET delivered_records = 5; CREATE TRIGGER wrong AFTER DELETE ON"
+                                      " file_plan BEGIN UPDATE head SET missed_records = 1, before_records = -1; END",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "CREATE TRIGGER wrong2 AFTER UPDATE ON head WHEN new.delivered_files >"
+                                      " old.delivered_files BEGIN UPDATE head SET filtered_records = 1; END",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    rig_start(r);
+    rig_append(r, 5);
+    WAIT(r, strcmp(b.latest_delivery_error, "corrupt") == 0);
+    assert_int_equal(rig_board(r).cursor_seq, 5);
+    rig_stop(r, 10000);
 }
 
 /* ---- what cannot go on ---- */
@@ -1008,7 +1303,20 @@ static void trail_refuses_a_journal_that_is_not_its_ledgers(void **state)
     rig_open_journal(r);
     assert_int_equal(rig_try_start(r, &err), WM_E_CORRUPT);
     r->trail = NULL;
-    assert_non_null(strstr(err.message, "do not belong together"));
+    assert_non_null(strstr(err.message, "they do not belong together"));
+    /* the right one, but older than the ledger */
+    wm_journal_close(r->journal);
+    assert_int_equal(rename(path, scratch_path(&r->scratch, "journal-new")), 0);
+    assert_int_equal(rename(away, path), 0);
+    rig_open_journal(r);
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE head SET cursor_seq = 21, missed_records = 1", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(rig_try_start(r, &err), WM_E_CORRUPT);
+    r->trail = NULL;
+    assert_non_null(strstr(err.message, "one of them is older than the other"));
 }
 
 static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **state)
@@ -1021,7 +1329,7 @@ static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **s
     rig_stop(r, 0);
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = replace(hash, substr(hash, 1, 1), 'x')", NULL, NULL,
+    assert_int_equal(sqlite3_exec(db, "UPDATE file_plan SET hash = 'x' || substr(hash, 2)", NULL, NULL,
                                   NULL), SQLITE_OK);
     sqlite3_close(db);
     r->start_mode = FLAKY_PASS;
@@ -1070,6 +1378,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(trail_delivers_each_record_once),
+        TEST(trail_holds_the_journal_before_it_starts),
         TEST(trail_sets_the_headers_that_readers_need),
         TEST(trail_stop_delivers_what_is_durable),
         TEST(trail_goes_on_after_a_restart),
@@ -1088,6 +1397,11 @@ int main(void)
         TEST(trail_delivers_files_while_a_digest_waits),
         TEST(trail_plans_its_digest_anew_in_another_bucket),
         TEST(trail_is_verified_as_good),
+        TEST(trail_counts_and_tells_what_it_missed),
+        TEST(trail_goes_on_behind_a_gap_while_it_runs),
+        TEST(trail_settles_a_plan_whose_entries_are_gone),
+        TEST(trail_asks_the_bucket_before_it_gives_a_plan_up),
+        TEST(trail_stands_still_when_its_books_do_not_balance),
         TEST(trail_refuses_a_journal_that_is_not_its_ledgers),
         TEST(trail_stands_still_when_the_journal_is_not_what_was_planned),
         TEST(trail_options_are_checked),

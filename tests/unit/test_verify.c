@@ -18,6 +18,7 @@
 
 #define HOUR_S 3600
 #define MAX_DIGESTS 32
+#define JOBS 3
 #define FILES 2 /* of each period, unless told otherwise */
 #define KEY_BYTES 512
 #define OBJECT_MAX_BYTES (1024 * 1024)
@@ -36,7 +37,8 @@ static int suite_setup(void **state)
     (void)state;
     scratch_make(&suite.scratch);
     const char *dir = scratch_path(&suite.scratch, "keys");
-    assert_int_equal(wm_signer_open(&wm_io_posix, &wm_clock_system, dir, NULL, &suite.signer, NULL), WM_OK);
+    const struct wm_signer_options keys = {.io = &wm_io_posix, .clock = &wm_clock_system, .dir = dir};
+    assert_int_equal(wm_signer_open(&keys, &suite.signer, NULL), WM_OK);
     struct wm_wall_ns when;
     assert_int_equal(wm_time_parse(WM_LIT("2026-03-01T10:00:00Z"), &when), WM_OK);
     assert_int_equal(wm_signer_key_for(suite.signer, when, suite.fingerprint, NULL), WM_OK);
@@ -59,6 +61,7 @@ static int suite_teardown(void **state)
 struct finding {
     char key[KEY_BYTES];
     char what[2048];
+    char kind[32];
     bool note;
 };
 
@@ -316,41 +319,46 @@ static const char *renamed(const char *key, const char *from, const char *to)
 
 /* ---- verifying ---- */
 
-static void said(struct chain *c, struct wm_view key, const char *what, bool note)
+static void said(void *arg, const struct wm_verify_line *line)
 {
-    assert_true(key.len > 0);
+    struct chain *c = arg;
+    assert_true(line->key.len > 0);
     assert_true(c->n_said < sizeof c->said / sizeof c->said[0]);
     struct finding *f = &c->said[c->n_said++];
-    assert_true(wm_view_copy(key, f->key, sizeof f->key));
-    assert_true(wm_view_copy(wm_view_of(what), f->what, sizeof f->what));
-    f->note = note;
+    assert_true(wm_view_copy(line->key, f->key, sizeof f->key));
+    assert_true(wm_view_copy(wm_view_of(line->text), f->what, sizeof f->what));
+    assert_true(wm_view_copy(wm_view_of(line->kind), f->kind, sizeof f->kind));
+    f->note = line->note;
 }
 
-static void on_finding(void *arg, struct wm_view key, const char *what)
-{
-    said(arg, key, what, false);
-}
-
-static void on_note(void *arg, struct wm_view key, const char *what)
-{
-    said(arg, key, what, true);
-}
 
 static const struct wm_clock *verify_clock; /* NULL: the system's */
+
+static enum wm_status verify_by(struct chain *c, const struct wm_io *io, const struct wm_verify_options *with,
+                                struct wm_err *err)
+{
+    struct wm_store *stores[JOBS] = {NULL};
+    struct wm_view folder = wm_view_of(scratch_path(&c->scratch, "bucket"));
+    for (unsigned i = 0; i < JOBS; i++)
+        assert_int_equal(wm_store_file_new(io, folder, WM_EMPTY, &stores[i], NULL), WM_OK);
+    struct wm_verify_options o = *with;
+    o.stores = stores;
+    o.n_stores = JOBS;
+    o.keys = o.keys ? o.keys : suite.keys;
+    o.clock = verify_clock;
+    o.say = said;
+    o.arg = c;
+    c->n_said = 0;
+    enum wm_status status = wm_verify(&o, &c->result, err);
+    for (unsigned i = 0; i < JOBS; i++)
+        wm_store_free(stores[i]);
+    return status;
+}
 
 static enum wm_status verify_with(struct chain *c, const struct wm_io *io, const struct wm_keyring *keys,
                                   struct wm_view prefix, struct wm_err *err)
 {
-    struct wm_store *store = NULL;
-    struct wm_view folder = wm_view_of(scratch_path(&c->scratch, "bucket"));
-    assert_int_equal(wm_store_file_new(io, folder, WM_EMPTY, &store, NULL), WM_OK);
-    const struct wm_verify_options o = {
-        .store = store, .prefix = prefix, .keys = keys, .clock = verify_clock, .finding = on_finding, .note = on_note,
-        .arg = c};
-    c->n_said = 0;
-    enum wm_status status = wm_verify(&o, &c->result, err);
-    wm_store_free(store);
-    return status;
+    return verify_by(c, io, &(struct wm_verify_options){.keys = keys, .prefix = prefix}, err);
 }
 
 static void verify(struct chain *c)
