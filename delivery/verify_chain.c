@@ -396,13 +396,10 @@ static bool chain_wanted(const struct verify *v, size_t first, size_t index)
     return v->digests[index].key_s > v->from_s && (index == first || v->digests[index - 1].key_s < v->until_s);
 }
 
-static void chain_ends(struct verify *v, const struct verify_digest *newest)
+/* Up to when the chain's newest digest says that files are listed. A backfill chain has no pace, and seals nothing but what
+ * it lists. @param newest  NULL: none is in its place */
+static void chain_seals(struct verify *v, const struct verify_digest *newest)
 {
-    struct verify_step *s = verify_plan(v, VERIFY_STEP_CHAIN);
-    if (s)
-        verify_planned(v, s);
-    v->result->chains++;
-    /* A backfill chain has no pace, and seals nothing but what it lists. */
     if (!newest || newest->backfill)
         return;
     struct verify_trail *t = &v->trails[newest->trail_index];
@@ -425,8 +422,12 @@ static void chain_walk(struct verify *v, size_t first, size_t end)
         if (v->digests[i].state != VERIFY_MOVED)
             before = &v->digests[i];
     }
-    if (v->failed == WM_OK)
-        chain_ends(v, before);
+    struct verify_step *s = v->failed == WM_OK ? verify_plan(v, VERIFY_STEP_CHAIN) : NULL;
+    if (!s)
+        return;
+    verify_planned(v, s);
+    v->result->chains++;
+    chain_seals(v, before);
 }
 
 void verify_chains(struct verify *v)
@@ -440,8 +441,12 @@ void verify_chains(struct verify *v)
         for (last = first; last < end && chain_wanted(v, i, last);)
             last++;
         i = end;
-        if (first == last || !v->trails[v->digests[first].trail_index].wanted)
+        if (!v->trails[v->digests[end - 1].trail_index].wanted)
             continue;
+        if (first == last) { /* all are older than what is asked for: the newest one's name says up to when */
+            chain_seals(v, &v->digests[end - 1]);
+            continue;
+        }
         v->ahead_next = first;
         v->ahead_end = last;
         v->ahead_first = first;

@@ -13,7 +13,8 @@
 #define RECORDER_MAGIC 0x57524543u
 /* The copy trails the journal by this much. Polling costs 5 wake-ups a second; a signal would cost one per commit. */
 #define FOLLOW_POLL_MS 200
-#define FOLLOW_MAX_ENTRIES 4096
+/* In one transaction: many, since each is synced and writes each document once. */
+#define FOLLOW_MAX_ENTRIES 65536
 /* A copy that cannot be written is tried again after this long; meanwhile the journal keeps what it lacks. */
 #define FOLLOW_RETRY_MS 2000
 
@@ -250,14 +251,14 @@ enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *
                                   struct wm_err *err)
 {
     /* Memory first: once the entry is in the journal its effect must follow. */
-    enum wm_status status = wm_state_reserve(r->state, e->changes, e->n_changes, err);
+    enum wm_status status = e->n_changes ? wm_state_reserve(r->state, e->changes, e->n_changes, err) : WM_OK;
     if (status != WM_OK)
         return status;
     struct wm_err why = {0};
     status = wm_journal_append(r->journal, e, out_seq, &why);
-    if (status == WM_OK)
+    if (status == WM_OK && e->n_changes)
         wm_state_apply(r->state, e->changes, e->n_changes);
-    else if (err)
+    else if (status != WM_OK && err)
         *err = why;
     note_append(recorder_of(r), status, &why);
     return status;

@@ -153,8 +153,7 @@ static struct wm_view event_source(struct dispatch *p, struct wm_arena *a)
     return wm_arena_printf(a, "%.*s.amazonaws.com", WM_ARG(name));
 }
 
-/* Build the record in memory of a, and append the entry. The state is locked, so that changes take effect in sequence
- * order. */
+/* Build the record in memory of a, and append the entry; the state is locked if it has changes. */
 static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
 {
     struct wm_request *r = p->r;
@@ -226,6 +225,8 @@ static enum wm_status dispatch_exhausted(struct dispatch *p)
 /* Recording is off, for measuring what it costs: the same effect, without an entry. */
 static enum wm_status dispatch_apply(struct dispatch *p)
 {
+    if (p->reply.n_changes == 0)
+        return WM_OK;
     enum wm_status status = wm_state_reserve(p->call.state, p->reply.changes, p->reply.n_changes, NULL);
     if (status == WM_OK)
         wm_state_apply(p->call.state, p->reply.changes, p->reply.n_changes);
@@ -292,14 +293,21 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     wm_state_lock(state);
     if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
         dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    /* A change takes effect where its entry stands in the journal. A call that changes nothing only has to stand behind
+     * what it has seen, and that has been appended already. */
+    bool changes = p.reply.n_changes > 0;
+    if (!changes)
+        wm_state_unlock(state);
     dispatch_write_reply(&p);
     enum wm_status status = WM_E_NOMEM;
     if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
         status = d->record ? dispatch_record(&p, &r->arena) : dispatch_apply(&p);
     if (status == WM_E_NOMEM)
         status = dispatch_exhausted(&p);
-    *d->recorded += r->seq > 0;
-    wm_state_unlock(state);
+    if (r->seq > 0)
+        atomic_fetch_add_explicit(d->recorded, 1, memory_order_relaxed);
+    if (changes)
+        wm_state_unlock(state);
     if (status != WM_OK)
         wm_dispatch_unavailable(d, r);
 }

@@ -18,7 +18,7 @@ struct wm_dispatcher {
     struct wm_auth *auth;
     struct wm_recorder *recorder;
     bool record;
-    uint64_t *recorded; /* calls that were given an entry; under the state's lock */
+    _Atomic uint64_t *recorded; /* calls that were given an entry, counted right behind it */
 };
 
 /**

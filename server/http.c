@@ -114,7 +114,7 @@ struct wm_server {
     struct wm_server_options o;
     struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
     atomic_bool serving;
-    uint64_t recorded;               /* under the state's lock */
+    _Atomic uint64_t recorded;
     uint64_t calls_before;           /* as auth and recorder */
     struct wm_wall_ns started;
     struct wm_mono_ns started_mono;
@@ -423,6 +423,7 @@ static bool loop_answer_aside(struct http_loop *loop, struct exchange *x)
         .started_mono = s->started_mono,
         .calls = server_counts(s),
         .calls_before = serving ? s->calls_before : 0,
+        .others = s->n_loops - 1,
     };
     return wm_monitor_answer(&m, loop->cache, &x->request);
 }

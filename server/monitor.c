@@ -103,10 +103,8 @@ static void read_counts(struct status *s)
 {
     struct wm_recorder *recorder = s->m->dispatcher->recorder;
     wm_state_counts(recorder->state, &s->counted);
-    wm_state_lock(recorder->state); /* no call is between its entry and being counted */
-    s->recorded = *s->m->dispatcher->recorded;
+    s->recorded = atomic_load(s->m->dispatcher->recorded);
     wm_journal_stats(recorder->journal, &s->journal);
-    wm_state_unlock(recorder->state);
 }
 
 static void add_journal(struct status *s)
@@ -144,7 +142,7 @@ static bool calls_complete(const struct status *s)
     if (met < s->m->calls_before || s->journal.last_seq < c->seq)
         return false;
     met -= s->m->calls_before;
-    return met <= s->recorded && s->recorded - met <= s->journal.last_seq - c->seq &&
+    return met <= s->recorded + s->m->others && s->recorded <= met + (s->journal.last_seq - c->seq) &&
            s->m->calls.acknowledged + s->m->calls.lost <= s->recorded;
 }
 

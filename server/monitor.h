@@ -14,7 +14,7 @@
  *
  *   calls     recorded here = calls met in the journal. Left: the dispatcher, since the start. Right: the state's
  *             follower, which reads the journal back; while it is behind by n entries, up to n calls may be missing on
- *             the right.
+ *             the right. On the left one may be missing for each other loop, which is about to count it.
  *   counted   the number of the last entry read = entries counted, of all kinds. Since the journal's first entry, through
  *             every restart (state.h).
  *   trail     entries passed = before + delivered + filtered + missed. Through every restart: the trail's ledger counts
@@ -54,6 +54,7 @@ struct wm_monitor {
     struct wm_mono_ns started_mono;
     struct wm_call_counts calls;            /* read before anything else */
     uint64_t calls_before;                  /* in the journal before the start, as the state counts */
+    size_t others;                          /* loops that may be between an entry and its count while this one looks */
 };
 
 /** Is it one of these paths? Says nothing of whether it will be answered here. */

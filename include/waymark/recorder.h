@@ -44,7 +44,7 @@ void wm_recorder_close(struct wm_recorder *r);
 /**
  * Append the entry and apply its changes to memory; both or neither.
  * @return as wm_journal_append()
- * @locks state held
+ * @locks state held, if the entry has changes
  */
 enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *e, uint64_t *out_seq,
                                   struct wm_err *err) WM_MUST_CHECK;

@@ -99,6 +99,7 @@ struct wm_operation {
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
     const char *const *secret_output;
+    /** Runs with the state locked. What the state gives is gone afterwards: the reply has copies. */
     enum wm_status (*run)(struct wm_call *c, struct wm_reply *r);
 };
 

@@ -59,6 +59,27 @@ def assert_complete(status):
     assert counted["seq"] == sum(counted[k] for k in ("reads", "changes", "refused", "service", "earlier")), counted
 
 
+def wait_all_delivered(server, store):
+    """The status when nothing is pending: it counts what is in the bucket, and of each kind what is there of it."""
+    def met():
+        _, status = look(server)
+        assert_complete(status)
+        counted = status["counted"]
+        if status["trails"][0]["pending"] or counted["seq"] != status["journal"]["durableSeq"]:
+            return None
+        records = [r for _, r in store.all_records()]
+        if len(records) != counted["seq"]:
+            return None  # another has come meanwhile
+        calls = [r for r in records if r["eventType"] == "AwsApiCall"]
+        refused = sum("errorCode" in r for r in calls)
+        reads = sum(r["readOnly"] and "errorCode" not in r for r in calls)
+        assert status["trails"][0]["delivered"] == len(records)
+        assert (counted["service"], counted["refused"], counted["reads"]) == (len(records) - len(calls), refused, reads)
+        return status
+
+    return wait_for(met, "everything to be delivered")
+
+
 def wait_status(server, condition, what):
     """The first document for which it is true."""
     def met():
@@ -81,13 +102,11 @@ def test_a_healthy_daemon(start_server):
     assert server.call("GET", "/channels", secret="wrong").status == 403
     assert health(server, "/livez") == (200, "ok")
     assert health(server, "/readyz") == (200, "ok")
-    status = wait_status(server, lambda s: s["trails"][0]["pending"] == 0 and s["counted"]["seq"] >= 3, "the delivery")
-    assert_complete(status)
+    status = wait_all_delivered(server, server.store)
     assert status["healthy"] and status["problems"] == []
     assert status["calls"]["received"] == status["calls"]["recorded"] == status["calls"]["acknowledged"] == 3
     counted = status["counted"]
     assert (counted["reads"], counted["changes"], counted["refused"]) == (1, 1, 1)
-    assert status["trails"][0]["delivered"] == 3 + counted["service"] == len(server.store.records())
     assert set(ids) <= set(server.store.request_ids())
     code, text, _ = waymark_status(server)
     assert code == 0 and "health     good" in text and "NOT" not in text, text
@@ -138,13 +157,10 @@ def test_the_counts_hold_through_kills_under_load(start_server):
             assert_complete(status)
     told = sum(len(c.ids) for c in clients)
     sent = told + sum(c.cut_off for c in clients)
-    status = wait_status(server, lambda s: all(t["pending"] == 0 for t in s["trails"])
-                         and s["counted"]["seq"] == s["journal"]["durableSeq"], "everything to be delivered")
-    assert_complete(status)
+    status = wait_all_delivered(server, server.store)
     counted = status["counted"]
     assert told <= counted["seq"] - counted["service"] <= sent
     assert status["calls"]["acknowledged"] == status["calls"]["recorded"] <= told
-    assert status["trails"][0]["delivered"] == counted["seq"] == len(server.store.records())
 
 
 def test_the_bucket_is_away_and_comes_back(start_s3_server, own_minio):
@@ -157,7 +173,7 @@ def test_the_bucket_is_away_and_comes_back(start_s3_server, own_minio):
         client.list_channels()
     status = wait_status(server, lambda s: s["trails"][0]["latestDeliveryError"], "the status to say so")
     trail = status["trails"][0]
-    assert not status["healthy"] and trail["pending"] == 7
+    assert not status["healthy"] and trail["pending"] >= 7
     assert_complete(status)
     wait_status(server, lambda s: s["trails"][0]["lagSeconds"] >= 1, "the lag to grow")
     code, text, _ = waymark_status(server)
@@ -196,11 +212,9 @@ def test_the_journal_is_full_and_has_room_again(start_server, own_minio):
     own_minio.start()
     wait_for(lambda: health(server, "/readyz")[0] == 200, "room in the journal, without a call that would try")
     ids.append(server.call("GET", "/channels").request_id)
-    status = wait_status(server, lambda s: s["healthy"] and s["trails"][0]["pending"] == 0, "the status to be good again")
-    assert_complete(status)
     store = Bucket(own_minio, bucket)
+    assert wait_all_delivered(server, store)["healthy"]
     assert set(ids) <= set(store.request_ids())
-    assert len(store.records()) == status["trails"][0]["delivered"]
 
 
 def test_a_failed_journal_is_seen_before_the_process_ends(start_server):

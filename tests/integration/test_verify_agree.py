@@ -10,13 +10,14 @@ import calendar
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 
-from chain import BUCKET, FIRST_END, PERIOD, TRAIL, Bucket, Key, Trail, iso, pack, public_keys, sha256
+from chain import BUCKET, FIRST_END, PERIOD, TRAIL, Bucket, Key, Trail, iso, pack, public_keys, run, sha256
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VECTOR = os.path.join(os.environ.get("WAYMARK_SHARED") or os.path.join(SOURCE, "..", "shared"), "reference", "cloudtrail.md")
@@ -883,9 +884,9 @@ def numbers_that_are_lacking(t):
     t.seal()
     t.number += 1
     t.seal()
-    t.set_records(1, 1, lambda records: records.insert(0, dict(records[0], waymarkSequence=2 ** 60)))
+    t.set_records(1, 1, lambda records: records.append(dict(records[0], waymarkSequence=2 ** 50)))
     t.reseal(1)
-    t.number = 2 ** 60 + 3
+    t.number = 2 ** 50 + 3
     t.seal()
     return [t.files[1][0], t.files[1][1], t.files[2][0]]
 
@@ -908,7 +909,7 @@ def numbers_behind_a_lost_digest(t):
         t.seal()
     t.bucket.remove(t.digests[1], *t.files[1])
     t.reseal(3, lambda d: d["logFiles"].reverse())
-    return [t.digests[1], t.files[3][0]]
+    return [t.digests[1], t.files[3][0], t.files[3][1]]
 
 
 @case(rc=0, digests=0)
@@ -947,11 +948,25 @@ def numbers_that_were_left_out(t):
     t.number += 20
     t.seal()
     missed = [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
-               "serviceEventDetails": {"firstSequence": a, "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
+               "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": a,
+                                       "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
     t.set_records(1, 1, lambda records: [record.update(new, waymarkSequence=record.pop("waymarkSequence"))
                                          for record, new in zip(records, missed)])
     t.reseal(1)
     return []
+
+
+@case(digests=0)
+def numbers_that_another_trail_left_out(t):
+    t.number = 1
+    t.seal()
+    t.number += 20
+    t.seal()
+    t.set_records(1, 1, lambda records: records[0].update(
+        eventType="AwsServiceEvent", eventName="RecordsMissed", waymarkSequence=records[0].pop("waymarkSequence"),
+        serviceEventDetails={"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/x", "firstSequence": 5, "lastSequence": 24}))
+    t.reseal(1)
+    return [t.files[1][0], t.files[1][1]]
 
 
 @case(digests=0)
@@ -961,7 +976,8 @@ def numbers_that_were_not_all_left_out(t):
     t.number += 20
     t.seal()
     missed = {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
-              "serviceEventDetails": {"firstSequence": 5, "lastSequence": 23}}
+              "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": 5,
+                                      "lastSequence": 23}}
     t.set_records(1, 1, lambda records: records[0].update(missed, waymarkSequence=records[0].pop("waymarkSequence")))
     t.reseal(1)
     return [t.files[1][0]]
@@ -982,8 +998,9 @@ def with_a_second_trail(t):
 def one_trail(t):
     with_a_second_trail(t)
     t.put_file(FIRST_END, "invented")
-    t.bucket.put(t.file_key(t.end, "x").replace("_x", "-x"), b"")
-    return [t.files[3][0]]
+    odd = t.file_key(t.end, "x").replace("_x", "-x")
+    t.bucket.put(odd, b"")
+    return [t.files[3][0], odd]
 
 
 @case(args=["--trail", "second"])
@@ -1002,7 +1019,7 @@ def some_hours(t):
     for n in (1, 3, 4):
         t.bucket.remove(t.files[n][0])
     t.put_file(FIRST_END + 3 * PERIOD - 600, "invented")
-    t.put_file(FIRST_END + 3 * PERIOD - 60, "outside")
+    t.put_file(FIRST_END + 3 * PERIOD + 60, "outside")
     k = t.put_file(FIRST_END + PERIOD + 1800, "inside")["s3Object"]
     return [t.files[3][0], t.file_key(FIRST_END + 3 * PERIOD - 600, "invented"), k]
 
@@ -1177,6 +1194,129 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+def check_tars(folder, tools, trail, keys_file):
+    """A tar of a bucket, however it was made, is as the bucket."""
+    trail = trail.copy_to(os.path.join(folder, "bucket"))
+    made = [("plain.tar", ["-C", trail.bucket.folder, "."]), ("named.tar", ["-C", folder, "bucket"]),
+            ("packed.tar.gz", ["-z", "-C", trail.bucket.folder, "."]),
+            ("packed.tar.zst", ["--zstd", "-C", folder, "bucket"])]
+    ok, n = True, 0
+    for harm, rc in ((lambda: None, 0), (lambda: trail.bucket.remove(trail.files[2][0]), 1)):
+        harm()
+        keys = [] if rc == 0 else [trail.files[2][0]]
+        for name, arguments in made:
+            path = os.path.join(folder, name)
+            run("tar", "-cf", path, *arguments)
+            ok &= check("%s, exit %d" % (name, rc), tools, [path, "--public-keys", keys_file], rc, keys)
+            n += 1
+    # what was put into it later takes the place of what was there
+    trail.bucket.set_content(trail.files[1][0], b"{}")
+    run("tar", "-rf", os.path.join(folder, "plain.tar"), "-C", trail.bucket.folder, "./" + trail.files[1][0])
+    ok &= check("appended.tar", tools, [os.path.join(folder, "plain.tar"), "--public-keys", keys_file], 1,
+                [trail.files[1][0], trail.files[2][0]])
+    ok &= check("no tar", tools, [keys_file, "--public-keys", keys_file], 2)
+    return ok, n + 2
+
+
+def check_checkpoints(folder, tools, trail, keys_file):
+    """Both write the same, read each other's, and name what is gone."""
+    trail = trail.copy_to(os.path.join(folder, "bucket"))
+    second = Trail(trail.bucket, trail.key, trail.suffix[6:], trail="second")
+    second.seal()
+    files = [os.path.join(folder, "checkpoint%d" % n) for n in range(2)]
+    target = [trail.bucket.folder, "--public-keys", keys_file]
+    problems, total = [], 0
+
+    def read(path):
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+
+    def step(name, rc, keys, *more, text=None):
+        """text: what the checkpoint is before; None: as it is. It must be moved on by a good run only, and by both alike."""
+        nonlocal total
+        total += 1
+        for path in files if text is not None else ():
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(text)
+        before = read(files[0]) if os.path.exists(files[0]) else None
+        results = [verify([tool, *extra, *target, *more, "--checkpoint", path])
+                   for (tool, extra), path in zip(tools, files)]
+        if results[0][:2] != results[1][:2] or results[0][0] != rc or (rc < 2 and found(results[0][1]) != sorted(keys)):
+            problems.append("%s: %s" % (name, results))
+        if os.path.exists(files[0]) and (read(files[0]) != read(files[1]) or (rc and read(files[0]) != before)):
+            problems.append("%s: the checkpoints:\n%s%s" % (name, read(files[0]), read(files[1])))
+        files.reverse()  # the next step reads the other's
+
+    step("first", 0, [])
+    pinned = read(files[0])
+    assert pinned.count("\n{") == 2 and trail.digests[-1] in pinned, pinned
+    trail.seal()
+    step("moved on", 0, [])
+    assert trail.digests[-1] in read(files[0])
+    step("not back in time", 0, [], "--end-time", "2026-03-01T13:00:00Z")
+    assert trail.digests[-1] in read(files[0])
+    moved_on = read(files[0])
+    step("one trail", 0, [], "--trail", "second")
+    others = moved_on.replace(second.digests[0], "elsewhere/AWSLogs/1/x")
+    step("another prefix", 0, [], text=others)
+    step("another bucket", 0, [], text=moved_on.replace('"bucket":"evidence"', '"bucket":"other"'))
+    step("from an older day", 0, [], text=pinned)
+    for name, text in (("empty", ""), ("no JSON", "{"), ("no list", '{"waymarkCheckpoint":1}'), ("version", moved_on.replace(
+            '"waymarkCheckpoint":1', '"waymarkCheckpoint":2')), ("time", moved_on.replace("T17:00:00Z", "T25:00:00Z")),
+            ("hash", moved_on.replace('"sha256":"', '"sha256":"x')), ("member", moved_on.replace('"end"', '"END"'))):
+        step(name, 2, [], text=text)
+    step("by hand", 0, [], text=json.dumps(json.loads(pinned), indent=2))
+    trail.bucket.remove(trail.digests[6], *trail.files[6])
+    step("cut", 1, [trail.digests[6]], text=moved_on)
+    step("cut, of another trail", 0, [], "--trail", "second", text=moved_on)
+    step("cut, outside of the time", 1, [trail.digests[6]], "--end-time", "2026-03-01T13:00:00Z", text=moved_on)
+    trail.previous = {"key": trail.digests[5], "hash": trail.documents[trail.digests[6]]["previousDigestHashValue"],
+                      "signature": trail.documents[trail.digests[6]]["previousDigestSignature"]}
+    trail.put_digest(dict(trail.documents[trail.digests[6]], logFiles=[]))
+    step("replaced", 1, [trail.digests[6]], text=moved_on)
+    step("replaced, outside of the time", 1, [trail.digests[6]], "--end-time", "2026-03-01T13:00:00Z", text=moved_on)
+    trail.bucket.set_raw(trail.digests[6], b"x")
+    step("damaged", 1, [trail.digests[6]], text=moved_on)
+    step("damaged, outside of the time", 1, [trail.digests[6]], "--end-time", "2026-03-01T13:00:00Z", text=moved_on)
+    shutil.rmtree(trail.bucket.folder)
+    os.makedirs(trail.bucket.folder)
+    step("everything is gone", 1, [trail.digests[6], second.digests[0]], text=moved_on)
+    step("nothing was there", 2, [], text='{"waymarkCheckpoint":1,"digests":[]}')
+    for problem in problems:
+        print("not ok: checkpoint, %s" % problem)
+    return not problems, total
+
+
+def check_random_numbers(folder, tools, key, keys_file):
+    """Sequence numbers at random, many chains in one bucket: both follow them alike."""
+    seed = random.randrange(1 << 32)
+    dice = random.Random(seed)
+    bucket = Bucket(os.path.join(folder, "bucket"))
+    for n in range(24):
+        trail = Trail(bucket, key, "gz", trail="trail%02d" % n, numbered=True)
+        trail.number = dice.choice((1, 1000))
+        for _ in range(3):
+            trail.seal(n_files=dice.randrange(4))
+        for d, files in enumerate(trail.files):
+            for i in range(len(files)):
+                for _ in range(dice.choice((0, 0, 1, 2))):
+                    trail.set_records(d, i, lambda records: dice.choice((
+                        lambda: records.reverse(), lambda: records.pop(), lambda: records.append(dict(records[0])),
+                        lambda: records[0].update(waymarkSequence=dice.randrange(1, 30)),
+                        lambda: records[-1].update(waymarkSequence=dice.choice((None, 0, 1.5, 1e3, "1", True, -1, 2 ** 53))),
+                        lambda: records[0].update(later=1),
+                        lambda: [record.pop("waymarkSequence", 0) for record in records],
+                        lambda: records.append({"eventID": "x", "waymarkSequence": records[0].get("waymarkSequence") or 7})))()
+                        if records else None)
+        trail.reseal(0, lambda d: d.update(previousDigestS3Object=d["previousDigestS3Object"]))
+        if dice.randrange(3) == 0:
+            change = dice.choice((lambda: bucket.remove(trail.digests[1]), lambda: bucket.remove(*trail.files[1]),
+                                  lambda: bucket.set_raw(trail.digests[1], b"x"),
+                                  lambda: bucket.set_metadata(trail.digests[1], {})))
+            change()
+    return check("random numbers, seed %d" % seed, tools, [bucket.folder, "--public-keys", keys_file], 1)
+
+
 def check_while_it_grows(folder, tools, key, keys_file):
     """A period is sealed while the script reads the names, between those of digests and those of files."""
     trail = Trail(Bucket(os.path.join(folder, "bucket")), key, "gz")
@@ -1227,6 +1367,10 @@ def main():
                 good, total = good + (n if ok else 0), total + n
                 good, total = good + check_vector(os.path.join(tmp, "vector"), tools), total + 1
                 good, total = good + check_while_it_grows(os.path.join(tmp, "grows"), tools, key, keys_file), total + 1
+                for many in check_tars, check_checkpoints:
+                    ok, n = many(os.path.join(tmp, many.__name__), tools, bases[6], keys_file)
+                    good, total = good + (n if ok else 0), total + n
+                good, total = good + check_random_numbers(os.path.join(tmp, "random"), tools, key, keys_file), total + 1
     print("%d of %d cases agree" % (good, total))
     return 0 if good == total else 1
 

@@ -173,13 +173,13 @@ static const struct bench benches[] = {
      {H("Host", "127.0.0.1:8080"), H("Accept-Encoding", "identity"), H("Content-Type", "application/json"),
       H("User-Agent", "Boto3/1.43.11 md/Botocore#1.43.11 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.11.7"),
       H("amz-sdk-invocation-id", "0f6bd6bb-11e1-4a0c-bd0e-3a2d9e1d4b3a"), H("amz-sdk-request", "attempt=1"),
-      H("Content-Length", "57")},
+      H("Content-Length", "230")},
      7},
     {"JS SDK v3: 9 of 12 headers signed",
-     {H("host", "127.0.0.1:8080"), H("content-type", "application/json"), H("content-length", "57"),
+     {H("host", "127.0.0.1:8080"), H("content-type", "application/json"), H("content-length", "230"),
       H("x-amz-user-agent", "aws-sdk-js/3.1137.0"), H("amz-sdk-invocation-id", "0f6bd6bb-11e1-4a0c-bd0e-3a2d9e1d4b3a"),
       H("amz-sdk-request", "attempt=1; max=3"),
-      H("x-amz-content-sha256", "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"),
+      H("x-amz-content-sha256", "b56b7387aee47134493fd77aa3fcc20e67739c4e1c859dd2ae08d47972fbe63e"), /* of 230 times 'b' */
       H("accept", "*/*"),
       H("user-agent", "aws-sdk-js/3.1137.0 ua/2.1 os/linux#6.1 lang/js md/nodejs#20.0.0 api/mediapackage#3.1137.0")},
      9},
@@ -194,6 +194,15 @@ static bool bench_signs(size_t which, struct wm_view name)
     return which == 1 || !wm_view_starts(name, "amz-sdk");
 }
 
+static void hash_body(const char *body, size_t len, char out[WM_SHA256_HEX_BYTES])
+{
+    uint8_t sha[WM_SHA256_BYTES];
+    wm_sha256(body, len, sha);
+    wm_hex(sha, sizeof sha, out);
+}
+
+/* Everything that a signature makes a server do: hash the body, parse, verify. Against the hashing alone, of the same
+ * bytes with a key as well kept. */
 static void bench_one(size_t which)
 {
     enum { ROUNDS = 41, TIMES = 4000 };
@@ -205,12 +214,15 @@ static void bench_one(size_t which)
     const struct wm_wall_ns now = wm_wall_from_seconds(1772359632);
     struct wm_sigv4_header headers[20];
     struct wm_sigv4_signature signature;
+    char body[230], body_hash[WM_SHA256_HEX_BYTES];
     struct wm_sigv4_request r = {
         .method = WM_LIT("PUT"),
         .path = WM_LIT("/channels/channel-0042"),
         .headers = headers,
-        .payload_hash = WM_LIT("2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"),
+        .payload_hash = {body_hash, sizeof body_hash},
     };
+    memset(body, 'b', sizeof body);
+    hash_body(body, sizeof body, body_hash);
     if (!cache)
         die("no memory");
     for (size_t i = 0; i < b->n_headers; i++)
@@ -240,6 +252,7 @@ static void bench_one(size_t which)
     for (size_t round = 0; round < ROUNDS; round++) {
         double t0 = thread_ns();
         for (size_t i = 0; i < TIMES; i++) {
+            hash_body(body, sizeof body, body_hash);
             if (wm_sigv4_parse(&r, &claim, message) != WM_SIGV4_OK ||
                 wm_sigv4_verify(cache, &r, &claim, credentials.secret, credentials.region, credentials.service, now,
                                 message) != WM_SIGV4_OK)
@@ -252,6 +265,7 @@ static void bench_one(size_t which)
                 die(message);
         double t2 = thread_ns();
         for (size_t i = 0; i < TIMES; i++) {
+            wm_sha256(body, sizeof body, hash);
             wm_sha256(canonical.data, canonical.len, hash);
             memcpy(to_sign, hash, sizeof hash);
             wm_hmac_key_sha256(key, to_sign, sizeof to_sign, hash);
@@ -262,8 +276,9 @@ static void bench_one(size_t which)
         bare[round] = (t3 - t2) / TIMES;
     }
     double w = median(whole, ROUNDS), v = median(verify, ROUNDS), h = median(bare, ROUNDS);
-    printf("%s, canonical request of %zu bytes: parse and verify %.0f ns, verify %.0f ns, bare hashing %.0f ns, "
-           "ratio %.2f\n", b->name, canonical.len, w, v, h, w / h);
+    printf("%s, body of %zu bytes, canonical request of %zu: hash, parse and verify %.0f ns (verify %.0f), bare hashing "
+           "%.0f ns: %.2fx (must 2, aim 1.4): %s\n", b->name, sizeof body, canonical.len, w, v, h, w / h,
+           w / h <= 1.4 ? "aim met" : w / h <= 2 ? "met" : "MISSED");
     wm_hmac_key_free(key);
     wm_buf_done(&canonical);
     wm_sigv4_cache_free(cache);

@@ -21,7 +21,7 @@ static struct wm_auth *auth;
 static struct wm_recorder *recorder;
 static struct wm_sigv4_cache *cache;
 static struct wm_dispatcher dispatcher;
-static uint64_t n_recorded;
+static _Atomic uint64_t n_recorded;
 static char key_id[129], secret[129];
 static int syncs_until_failure; /* 0: never */
 

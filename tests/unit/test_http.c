@@ -114,12 +114,12 @@ struct world {
     uint64_t max_journal_bytes;
 };
 
-static void start_server(struct world *w)
+static void start_server(struct world *w, int64_t threads)
 {
     static const char *const proxies[] = {"127.0.0.1"};
     const struct wm_server_options o = {
         .listen = "127.0.0.1:0",
-        .threads = 1,
+        .threads = threads,
         .max_connections = 64,
         .connection_memory_bytes = 16 * 1024,
         .max_body_bytes = 4096,
@@ -165,7 +165,7 @@ static int set_up_world(struct world *w)
                                      master_key};
     w->cache = wm_sigv4_cache_new();
     wm_arena_init(&w->arena, 1 << 20);
-    start_server(w);
+    start_server(w, 1);
     return w->cache ? 0 : -1;
 }
 
@@ -540,6 +540,75 @@ static void a_stop_answers_the_call_that_waits_for_its_commit(void **state)
     assert_int_equal(recorded(w), 1);
 }
 
+/* What comes behind a request in the same packet waits with it: it neither brings the reply out early nor is answered
+ * before it. */
+static void a_second_request_in_the_packet_does_not_hurry_the_first(void **state)
+{
+    struct world *w = *state;
+    char text[4096];
+    size_t len = request_text(w, "POST", "/channels", "{\"id\":\"one\"}", "", text, sizeof text);
+    len += request_text(w, "GET", "/channels/one", "", "", text + len, sizeof text - len);
+    int fd = dial(w);
+    disk_set(true, false);
+    put(fd, text, len);
+    disk_wait_held();
+    struct pollfd early = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&early, 1, 30), 0);
+    disk_set(false, false);
+    const char *reply = answer(fd), *second = strstr(reply + 1, "HTTP/1.1 ");
+    assert_int_equal(status_of(reply), 200);
+    if (!second)
+        assert_int_equal(status_of(answer(fd)), 200);
+    close(fd);
+    wait_recorded(w, 2);
+    text_is(record_of(w, 1), "eventName", "CreateChannel");
+    text_is(record_of(w, 2), "eventName", "DescribeChannel");
+}
+
+/* Two loops on one journal and one state: each call is answered, recorded once, and sees its own effect. */
+#define CLIENTS 8
+#define CALLS_EACH 20
+
+static void *client_run(void *arg)
+{
+    const int *fd = arg;
+    static const char not_signed[] = "GET /channels HTTP/1.1\r\nHost: x\r\n\r\n";
+    char sink[4096];
+    for (size_t i = 0; i < CALLS_EACH; i++)
+        if (send(*fd, not_signed, sizeof not_signed - 1, MSG_NOSIGNAL) < 0 || recv(*fd, sink, sizeof sink, 0) <= 0)
+            return arg;
+    return NULL;
+}
+
+static void two_loops_share_one_journal(void **state)
+{
+    struct world *w = *state;
+    pthread_t threads[CLIENTS];
+    int fds[CLIENTS];
+    char path[32], body[32];
+    wm_server_stop(w->server, 0);
+    start_server(w, 2);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        fds[i] = dial(w);
+        assert_int_equal(pthread_create(&threads[i], NULL, client_run, &fds[i]), 0);
+    }
+    for (int i = 0; i < CALLS_EACH; i++) {
+        snprintf(body, sizeof body, "{\"id\":\"c%d\"}", i);
+        snprintf(path, sizeof path, "/channels/c%d", i);
+        assert_int_equal(call(w, "POST", "/channels", body, ""), 200);
+        assert_int_equal(call(w, "GET", path, "", ""), 200);
+        assert_int_equal(call(w, "DELETE", path, "", ""), 202);
+        assert_int_equal(call(w, "GET", path, "", ""), 404);
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        void *failed;
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+        close(fds[i]);
+    }
+    assert_int_equal(recorded(w), CLIENTS * CALLS_EACH + 4 * CALLS_EACH);
+}
+
 /* Some proxies add a header line of their own behind the client's instead of adding to it (HAProxy's forwardfor). */
 static void the_last_forwarded_for_line_is_the_proxys(void **state)
 {
@@ -809,6 +878,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(busy_clients_hold_nothing_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stop_answers_the_call_that_waits_for_its_commit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_request_in_the_packet_does_not_hurry_the_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_loops_share_one_journal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_forwarded_for_line_is_the_proxys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),

@@ -20,7 +20,7 @@ static struct wm_recorder *recorder;
 static struct wm_auth *auth;
 static struct wm_service_env env;
 static struct wm_dispatcher dispatcher;
-static uint64_t recorded;
+static _Atomic uint64_t recorded;
 static struct wm_monitor monitor;
 static struct wm_sigv4_cache *cache;
 static struct wm_request request;
