@@ -41,7 +41,8 @@ static struct wm_http_client *client_of(void *arg)
 
 static size_t client_on_header(char *data, size_t size, size_t n, void *arg)
 {
-    struct wm_buf *headers = &client_of(arg)->reply->headers;
+    struct wm_http_reply *r = client_of(arg)->reply;
+    struct wm_buf *headers = &r->headers;
     struct wm_view line = wm_view_trim((struct wm_view){data, size * n});
     if (wm_view_starts(line, "HTTP/")) { /* an interim answer came before, or a proxy's */
         wm_buf_clear(headers);
@@ -57,7 +58,8 @@ static size_t client_on_header(char *data, size_t size, size_t n, void *arg)
     wm_buf_add_char(headers, ':');
     wm_buf_add_view(headers, wm_view_trim(wm_view_sub(line, colon + 1, line.len)));
     wm_buf_add_char(headers, '\n');
-    return size * n;
+    r->room = wm_buf_status(headers); /* an answer without all its headers would be another one */
+    return r->room == WM_OK ? size * n : 0;
 }
 
 static size_t client_on_body(char *data, size_t size, size_t n, void *arg)
@@ -68,10 +70,8 @@ static size_t client_on_body(char *data, size_t size, size_t n, void *arg)
     (void)curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status); /* cannot fail for this info */
     struct wm_buf *to = r->sink && status >= 200 && status < 300 ? r->sink : &r->text;
     wm_buf_add(to, data, size * n);
-    if (wm_buf_status(to) == WM_OK)
-        return size * n;
-    r->overflow = true;
-    return 0;
+    r->room = wm_buf_status(to);
+    return r->room == WM_OK ? size * n : 0;
 }
 
 static size_t client_on_read(char *data, size_t size, size_t n, void *arg)
@@ -215,7 +215,7 @@ static void reply_clear(struct wm_http_reply *r)
     if (r->sink)
         wm_buf_truncate(r->sink, r->sink_start);
     r->status = 0;
-    r->overflow = false;
+    r->room = WM_OK;
 }
 
 struct wm_view wm_http_reply_header(const struct wm_http_reply *r, const char *name)
@@ -305,10 +305,10 @@ static enum wm_status client_failed(const struct wm_http_client *c, CURLcode rc,
         return wm_fail(err, WM_E_NOMEM, "no memory");
     if (rc == CURLE_ABORTED_BY_CALLBACK)
         return wm_fail(err, WM_E_END, "cancelled");
-    if (r->overflow) {
-        enum wm_status status = r->sink && r->sink->status != WM_OK ? r->sink->status : wm_buf_status(&r->text);
-        return wm_fail(err, status, "the answer is larger than allowed");
-    }
+    if (r->room == WM_E_LIMIT)
+        return wm_fail(err, WM_E_LIMIT, "the answer is larger than allowed");
+    if (r->room != WM_OK)
+        return wm_fail(err, r->room, "no memory for the answer");
     long os_errno = 0, tunnel_status = 0; /* cannot fail for these */
     (void)curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &os_errno);
     (void)curl_easy_getinfo(c->curl, CURLINFO_HTTP_CONNECTCODE, &tunnel_status);

@@ -46,7 +46,7 @@ struct wm_http_reply {
     size_t sink_start;
     struct wm_buf text;    /* the body otherwise: an error document, a listing */
     struct wm_buf headers; /* "name:value\n", names in lower case, of the last answer */
-    bool overflow;
+    enum wm_status room; /* WM_OK, or why a part of the answer found none */
 };
 
 void wm_http_reply_init(struct wm_http_reply *r, struct wm_buf *sink);

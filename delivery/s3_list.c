@@ -178,8 +178,7 @@ enum wm_status wm_s3_list(struct wm_store *s, struct wm_view prefix,
             wm_buf_clear(&before);
             wm_buf_add_view(&before, o.key);
             status = wm_buf_status(&before);
-            if (status == WM_OK)
-                status = each(arg, &o);
+            status = status == WM_OK ? each(arg, &o) : wm_fail(err, status, "no memory for a listing");
         }
     } while (status == WM_OK && page.truncated);
     s3_page_done(&page);

@@ -43,7 +43,7 @@ static void XMLCALL xml_start(void *arg, const XML_Char *name, const XML_Char **
     wm_buf_clear(&x->text);
     x->is_leaf = true;
     if (wm_buf_status(&x->path) != WM_OK)
-        xml_fail(x, WM_E_CORRUPT);
+        xml_fail(x, wm_buf_status(&x->path) == WM_E_NOMEM ? WM_E_NOMEM : WM_E_CORRUPT);
     else if (x->begin)
         x->begin(x->arg, wm_buf_cstr(&x->path));
 }

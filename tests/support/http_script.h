@@ -45,6 +45,7 @@ struct http_seen {
 struct http_script {
     struct http_step steps[HTTP_MAX_REQUESTS]; /* a copy; their texts stay the test's */
     size_t n_steps;
+    const struct http_step *(*choose)(const struct http_seen *seen); /* instead of steps, where it is set */
     int listener;
     unsigned short port;
     pthread_t thread;
@@ -192,7 +193,8 @@ static inline void *http_script_serve(void *arg)
             break;
         }
         static const struct http_step over = {HTTP_ANSWER, "HTTP/1.1 418 Script over\r\nContent-Length: 0\r\n\r\n"};
-        if (!http_script_step(s, c->fd, at < s->n_steps ? &s->steps[at] : &over))
+        const struct http_step *step = s->choose ? s->choose(&seen) : at < s->n_steps ? &s->steps[at] : &over;
+        if (!http_script_step(s, c->fd, step))
             break;
     }
     close(c->fd);
