@@ -24,9 +24,9 @@ static const struct http_step *answer(const struct http_seen *seen)
         "</AssumeRoleResult></AssumeRoleResponse>"};
     static const struct http_step there = {HTTP_CUT, "HTTP/1.1 412 Precondition Failed\r\n" CLOSE
         "<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"};
-    static const struct http_step absent = {HTTP_CUT, "HTTP/1.1 404 Not Found\r\n\r\n"};
-    static const struct http_step ok = {HTTP_CUT, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
-    static const struct http_step object = {HTTP_CUT, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    static const struct http_step absent = {HTTP_ANSWER, "HTTP/1.1 404 Not Found\r\n\r\n"};
+    static const struct http_step ok = {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
+    static const struct http_step object = {HTTP_ANSWER, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
         "X-Amz-Meta-Signature: ab\r\nContent-Length: 4\r\n\r\nbody"};
     static const struct http_step listing = {HTTP_CUT, "HTTP/1.1 200 OK\r\n" CLOSE
         "<ListBucketResult><Contents><Key>a</Key><LastModified>2026-03-01T10:07:12.000Z</LastModified><Size>4</Size>"
