@@ -65,6 +65,13 @@ static enum wm_status trail_post(struct wm_trail *t)
     b->started = wall_or_never(h->started_s);
     b->latest_delivery = wall_or_never(h->latest_delivery_s);
     b->latest_digest = wall_or_never(h->latest_digest_s);
+    if (h->has_previous) {
+        bool fits = wm_view_copy(wm_view_of(h->previous_bucket), b->digest_bucket, sizeof b->digest_bucket) &&
+                    wm_view_copy(wm_view_of(h->previous_key), b->digest_key, sizeof b->digest_key) &&
+                    wm_view_copy(wm_view_of(h->previous_hash), b->digest_hash, sizeof b->digest_hash);
+        WM_ASSERT(fits); /* the ledger's are as large */
+        b->digest_end = wall_or_never(h->digest_start_s);
+    }
     b->before_records = h->before_records;
     b->delivered_records = h->delivered_records;
     b->filtered_records = h->filtered_records;
@@ -215,7 +222,7 @@ static void trail_drain(struct wm_trail *t)
     struct trail_trouble *const troubles[] = {&t->own.files, &t->own.digests, &t->own.planning};
     unsigned failures[3];
     for (size_t i = 0; i < 3; i++) {
-        troubles[i]->not_before.ns = INT64_MIN; /* what waits is tried once more, at once */
+        troubles[i]->not_before = trail_mono(t); /* what waits is tried once more, at once */
         failures[i] = troubles[i]->failures;
     }
     while (!t->own.fatal) {

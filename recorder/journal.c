@@ -493,6 +493,19 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
     return status;
 }
 
+bool wm_journal_await_commit(struct wm_journal *j)
+{
+    wm_mutex_lock(&j->mu);
+    bool writing = j->writing;
+    if (writing) { /* whatever wakes us: it is only worth waiting, not needed */
+        j->waiters++;
+        wm_cond_wait(&j->committed, &j->mu);
+        j->waiters--;
+    }
+    wm_mutex_unlock(&j->mu);
+    return writing;
+}
+
 void wm_journal_await_room(struct wm_journal *j)
 {
     if (!atomic_load_explicit(&j->cramped, memory_order_relaxed))

@@ -127,6 +127,13 @@ uint64_t wm_journal_appended(struct wm_journal *j);
  * @thread any, not a follower   @locks takes journal.mu, none while writing
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Wait for the commit that another thread has under way, since a commit would wait for it too; what is appended
+ * meanwhile, or on return, is in the next one.
+ * @return false: there was none
+ * @thread any, not a follower   @locks takes journal.mu
+ */
+bool wm_journal_await_commit(struct wm_journal *j);
 
 /** The journal's identity: made with it, in each of its segments. @thread any */
 void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);

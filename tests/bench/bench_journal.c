@@ -69,7 +69,7 @@ static struct wm_record sample(void)
 {
     return (struct wm_record){
         .identity = {WM_IDENTITY_ROOT, WM_LIT("111122223333"), WM_LIT("arn:aws:iam::111122223333:root"),
-                     WM_LIT("111122223333"), WM_LIT("AKIAZ3XK7Q2EXAMPLE77")},
+                     WM_LIT("111122223333"), WM_LIT("AKIAZ3XK7Q2EXAMPLE77"), WM_EMPTY},
         .event_time = {1772359632000000000},
         .event_source = WM_LIT("mediapackage.amazonaws.com"),
         .event_name = WM_LIT("CreateChannel"),

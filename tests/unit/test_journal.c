@@ -940,6 +940,62 @@ static void ballast_is_given_up_when_the_disk_is_full(void **state)
     wm_journal_close(j);
 }
 
+/* ---- two that commit ---- */
+
+static atomic_int held; /* 0: syncs go through; 1: the next one of a commit waits; 2: it does */
+
+static int held_fdatasync(void *ctx, int fd)
+{
+    int armed = 1;
+    if (atomic_compare_exchange_strong(&held, &armed, 2))
+        while (atomic_load(&held) == 2)
+            usleep(1000);
+    return wm_io_posix.fdatasync(ctx, fd);
+}
+
+static void *commit_first(void *journal)
+{
+    return wm_journal_commit(journal, 1, NULL) == WM_OK ? NULL : journal;
+}
+
+static void *let_go(void *arg)
+{
+    usleep(20000);
+    atomic_store(&held, 0);
+    return arg;
+}
+
+/* Who waits for another's commit can append meanwhile, and finds the other's entries durable and its own not. */
+static void a_commit_of_another_is_waited_for(void **state)
+{
+    (void)state;
+    static struct wm_io table;
+    pthread_t first, second;
+    void *failed;
+    table = wm_io_posix;
+    table.fdatasync = held_fdatasync;
+    io = &table;
+    struct wm_journal *j = must_open(dir, NULL);
+    settle(j);
+    assert_false(wm_journal_await_commit(j));
+    put(j, 1, -1);
+    atomic_store(&held, 1);
+    assert_int_equal(pthread_create(&first, NULL, commit_first, j), 0);
+    while (atomic_load(&held) != 2)
+        usleep(1000);
+    put(j, 2, -1);
+    assert_int_equal(pthread_create(&second, NULL, let_go, NULL), 0);
+    assert_true(wm_journal_await_commit(j));
+    assert_int_equal(wm_journal_durable(j), 1);
+    assert_false(wm_journal_await_commit(j));
+    assert_int_equal(wm_journal_commit(j, 2, NULL), WM_OK);
+    assert_int_equal(pthread_join(first, &failed), 0);
+    assert_null(failed);
+    assert_int_equal(pthread_join(second, NULL), 0);
+    assert_int_equal(read_all(j, 0), 2);
+    wm_journal_close(j);
+}
+
 /* ---- failing ---- */
 
 static void failed_sync_is_final_and_a_restart_recovers(void **state)
@@ -1686,6 +1742,7 @@ int main(void)
         TEST(slow_segment_is_waited_for_before_the_append),
         TEST(full_disk_refuses_and_goes_on_when_space_returns),
         TEST(ballast_is_given_up_when_the_disk_is_full),
+        TEST(a_commit_of_another_is_waited_for),
         TEST(failed_sync_is_final_and_a_restart_recovers),
         TEST(recovery_writes_the_last_batch_again),
         TEST(threads_share_commits),
