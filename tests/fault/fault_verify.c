@@ -2,61 +2,14 @@
  * Allocation 1, 2, 3 … n fails, once, and from then on, until a run of the verifier passes unhit, with a checkpoint and a
  * resume file: it says that all is good, or that memory is short, and never that something is wrong. ASan's run sees to
  * leaks.
- *
- * malloc() and its kin are replaced as in fault_alloc.c.
  */
-#include "tests/support/verify_rig.h"
+#include "tests/support/fault_malloc.h"
 
-#include <stdatomic.h>
+#include "tests/support/verify_rig.h"
 
 #include "waymark/banned.h"
 
 #define HANG_S 240 /* far more than all of it takes: then it hangs */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-
-static atomic_uint allocations, fail_at; /* 0: none */
-static atomic_bool sticky, hit;
-
-static bool trip(void)
-{
-    unsigned at = atomic_load(&fail_at);
-    if (at == 0)
-        return false;
-    unsigned n = atomic_fetch_add(&allocations, 1) + 1;
-    if (n != at && !(n > at && atomic_load(&sticky)))
-        return false;
-    atomic_store(&hit, true);
-    errno = ENOMEM;
-    return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return trip() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return trip() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return trip() ? NULL : __real_realloc(p, n);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-    return trip() ? NULL : __real_reallocarray(p, n, size);
-}
 
 static void no_finding(void *arg, const struct wm_verify_line *line)
 {
@@ -66,23 +19,22 @@ static void no_finding(void *arg, const struct wm_verify_line *line)
 }
 
 /* @return false: it passed unhit */
-static bool run_once(struct wm_store *const *stores, const char *checkpoint, const char *resume, unsigned n)
+static bool run_once(struct wm_store *const *stores, const char *checkpoint, const char *resume, unsigned n,
+                     bool from_then_on)
 {
     struct wm_verify_result result;
     struct wm_err err = {0};
     const struct wm_verify_options o = {.stores = stores, .n_stores = 2, .keys = suite.keys, .checkpoint = checkpoint,
                                         .resume = resume, .say = no_finding, .arg = &n};
-    atomic_store(&allocations, 0);
-    atomic_store(&hit, false);
-    atomic_store(&fail_at, n);
+    arm(n, from_then_on);
     enum wm_status status = wm_verify(&o, &result, &err);
-    atomic_store(&fail_at, 0);
+    bool was_hit = disarm("verify");
     if (status != WM_OK && status != WM_E_NOMEM)
         fail_msg("allocation %u: status %d: %s", n, status, err.message);
-    assert_true(status == WM_OK || atomic_load(&hit));
+    assert_true(status == WM_OK || was_hit);
     if (status == WM_OK)
         assert_int_equal(result.files_valid, 4);
-    return atomic_load(&hit);
+    return was_hit;
 }
 
 static void each_failed_allocation_is_an_error(void **state)
@@ -100,13 +52,12 @@ static void each_failed_allocation_is_an_error(void **state)
     (void)snprintf(resume, sizeof resume, "%s", scratch_path(&c->scratch, "resume"));
     for (int from_then_on = 0; from_then_on < 2; from_then_on++) {
         bool was_hit = true;
-        atomic_store(&sticky, from_then_on);
         for (unsigned n = 1; was_hit; n++) {
             struct wm_store *stores[2];
             for (size_t i = 0; i < 2; i++) /* a failed run has spent them */
                 assert_int_equal(wm_store_file_new(&wm_io_posix, folder, WM_EMPTY, &stores[i], NULL), WM_OK);
             (void)unlink(n % 2 ? resume : checkpoint);
-            was_hit = run_once(stores, checkpoint, resume, n);
+            was_hit = run_once(stores, checkpoint, resume, n, from_then_on);
             for (size_t i = 0; i < 2; i++)
                 wm_store_free(stores[i]);
         }
