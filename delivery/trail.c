@@ -65,6 +65,13 @@ static enum wm_status trail_post(struct wm_trail *t)
     b->started = wall_or_never(h->started_s);
     b->latest_delivery = wall_or_never(h->latest_delivery_s);
     b->latest_digest = wall_or_never(h->latest_digest_s);
+    if (h->has_previous) {
+        bool fits = wm_view_copy(wm_view_of(h->previous_bucket), b->digest_bucket, sizeof b->digest_bucket) &&
+                    wm_view_copy(wm_view_of(h->previous_key), b->digest_key, sizeof b->digest_key) &&
+                    wm_view_copy(wm_view_of(h->previous_hash), b->digest_hash, sizeof b->digest_hash);
+        WM_ASSERT(fits); /* the ledger's are as large */
+        b->digest_end = wall_or_never(h->digest_start_s);
+    }
     b->before_records = h->before_records;
     b->delivered_records = h->delivered_records;
     b->filtered_records = h->filtered_records;
@@ -405,6 +412,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
                        t->o.ledger_path, (unsigned long long)wm_ledger_planned_seq(t->own.ledger),
                        (unsigned long long)wm_journal_durable(t->o.journal));
     status = trail_hold(t, &gone_seq, err);
+    if (status == WM_OK && t->o.may_pause)
+        wm_journal_allow_pause(t->o.journal, t->follower);
     t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     t->own.untold = true; /* perhaps: the first turn looks */
     if (status == WM_OK)

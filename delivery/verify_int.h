@@ -29,6 +29,9 @@
 
 #define VERIFY_NONE SIZE_MAX
 #define VERIFY_MAX_MESSAGE_BYTES (8 * 1024)
+/* A request that may succeed later: 5 tries over some 6 seconds. */
+#define VERIFY_TRIES 5
+#define VERIFY_RETRY_MS 400
 /* Steps that are planned and not yet settled. Enough for every thread to be busy while the oldest object is slow. */
 #define VERIFY_STEPS 512u
 /* Digests that are read ahead of the walk: more than one a thread, since a digest stands between its files and the work. */

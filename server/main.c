@@ -217,6 +217,14 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
     return wm_store_s3_new(&s3, out, err);
 }
 
+static bool may_pause(const struct wm_config *c, const char *trail)
+{
+    for (size_t i = 0; i < c->journal.n_pause_followers; i++)
+        if (strcmp(c->journal.pause_followers[i], trail) == 0)
+            return true;
+    return false;
+}
+
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
                                  struct wm_err *err)
 {
@@ -237,6 +245,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
         .late_after_ms = t->late_after_ms,
+        .may_pause = may_pause(c, t->name),
         .digest_period_s = t->digest_period_s,
         .ledger_path = ledger,
         .journal = d->recorder->journal,
@@ -300,6 +309,7 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .services = services,
         .n_services = sizeof services / sizeof services[0],
         .record = c->journal.enabled,
+        .answer_reads = strcmp(c->journal.reads_when_full, "answer") == 0,
     };
     return wm_server_start(&server, &d->server, err);
 }

@@ -75,6 +75,9 @@ struct wm_config {
         bool enabled;             /* false: nothing is recorded; for measuring only (`scripts/bench`) */
         int64_t segment_bytes;
         int64_t max_bytes;
+        const char *const *pause_followers; /* names of trails */
+        size_t n_pause_followers;
+        const char *reads_when_full;        /* "refuse" or "answer" */
     } journal;
     struct {
         const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */

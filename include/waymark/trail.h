@@ -59,6 +59,7 @@ struct wm_trail_options {
     struct wm_journal *journal;
     struct wm_board *board;
     struct wm_signer *signer;
+    bool may_pause;                /* a full journal may go on without this trail (journal.h, wm_journal_notice) */
     struct wm_trail_recorder recorder; /* event NULL: what is missed is only logged */
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */

@@ -239,6 +239,16 @@ static const struct bad bad[] = {
                 "found \"proxy.example\""},
     {"proxy_section", .file = "http:\n  trusted_proxies:\n    - a: b\n",
      .message = "FILE:3: http.trusted_proxies: expected an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"},
+    {"pause_value", .file = "journal:\n  pause_followers: main\n",
+     .message = "FILE:2: journal.pause_followers: expected a list"},
+    {"pause_no_name", .file = "journal:\n  pause_followers: [a]\n",
+     .message = "FILE:2: journal.pause_followers: expected the name of a trail, found \"a\""},
+    {"pause_unknown", .file = "journal:\n  pause_followers: [main, studio]\n",
+     .message = "FILE:2: journal.pause_followers: there is no trail of the name studio"},
+    {"pause_state", .file = "journal:\n  pause_followers: [state]\n",
+     .message = "FILE:2: journal.pause_followers: the state cannot be paused, only trails can"},
+    {"reads_when_full", .file = "journal:\n  reads_when_full: yes\n",
+     .message = "FILE:2: journal.reads_when_full: expected one of refuse, answer, found \"yes\""},
     /* keys */
     {"token_no_uri", .file = "keys:\n  token: audit\n",
      .message = "FILE:2: keys.token: expected a PKCS#11 URI, such as pkcs11:token=waymark, found \"audit\""},
@@ -443,6 +453,8 @@ static void config_has_defaults(void **state)
     assert_true(c->journal.enabled);
     assert_int_equal(c->journal.segment_bytes, 64 * 1024 * 1024);
     assert_int_equal(c->journal.max_bytes, 4ll * 1024 * 1024 * 1024);
+    assert_int_equal(c->journal.n_pause_followers, 0);
+    assert_string_equal(c->journal.reads_when_full, "refuse");
     assert_int_equal(c->n_trails, 1);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "main");
@@ -474,7 +486,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  idle_timeout: 2m\n"
                                     "  shutdown_timeout: 0\n"
                                     "  trusted_proxies: [10.0.0.0/8, 192.168.1.1, \"fd00::/8\"]\n"
-                                    "journal: {enabled: false, max_bytes: 0}\n"
+                                    "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
                                     "trails:\n"
                                     "  - name: s3-trail\n"
                                     "    store: s3\n"
@@ -520,6 +532,9 @@ static void config_reads_every_kind_of_value(void **state)
     assert_string_equal(c->http.trusted_proxies[2], "fd00::/8");
     assert_false(c->journal.enabled);
     assert_int_equal(c->journal.max_bytes, 0);
+    assert_int_equal(c->journal.n_pause_followers, 1);
+    assert_string_equal(c->journal.pause_followers[0], "s3-trail");
+    assert_string_equal(c->journal.reads_when_full, "answer");
     assert_int_equal(c->n_trails, 2);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "s3-trail");
