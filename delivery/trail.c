@@ -222,7 +222,7 @@ static void trail_drain(struct wm_trail *t)
     struct trail_trouble *const troubles[] = {&t->own.files, &t->own.digests, &t->own.planning};
     unsigned failures[3];
     for (size_t i = 0; i < 3; i++) {
-        troubles[i]->not_before.ns = INT64_MIN; /* what waits is tried once more, at once */
+        troubles[i]->not_before = trail_mono(t); /* what waits is tried once more, at once */
         failures[i] = troubles[i]->failures;
     }
     while (!t->own.fatal) {

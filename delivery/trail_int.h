@@ -148,7 +148,7 @@ enum wm_status trail_tell_journal(struct wm_trail *t, uint64_t seq, struct wm_er
  * @param out_gone_seq  everything up to here has left it
  */
 enum wm_status trail_hold(struct wm_trail *t, uint64_t *out_gone_seq, struct wm_err *err) WM_MUST_CHECK;
-/** Forget the place in the journal: an open reader keeps its segment there. */
+/** Read behind read_seq the next time. */
 void trail_reader_close(struct wm_trail *t);
 /** Take the plans that an earlier run left under way into slots. */
 enum wm_status trail_find_files(struct wm_trail *t, struct wm_err *err) WM_MUST_CHECK;
