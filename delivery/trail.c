@@ -70,6 +70,13 @@ static enum wm_status trail_post(struct wm_trail *t)
     b->started = wall_or_never(h->started_s);
     b->latest_delivery = wall_or_never(h->latest_delivery_s);
     b->latest_digest = wall_or_never(h->latest_digest_s);
+    if (h->has_previous) {
+        bool fits = wm_view_copy(wm_view_of(h->previous_bucket), b->digest_bucket, sizeof b->digest_bucket) &&
+                    wm_view_copy(wm_view_of(h->previous_key), b->digest_key, sizeof b->digest_key) &&
+                    wm_view_copy(wm_view_of(h->previous_hash), b->digest_hash, sizeof b->digest_hash);
+        WM_ASSERT(fits); /* the ledger's are as large */
+        b->digest_end = wall_or_never(h->digest_start_s);
+    }
     b->before_records = h->before_records;
     b->delivered_records = h->delivered_records;
     b->filtered_records = h->filtered_records;

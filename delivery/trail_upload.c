@@ -99,9 +99,6 @@ static enum wm_status job_put(struct trail_worker *w, const struct trail_job *j,
     headers[n++] = (struct wm_store_header){WM_LIT("content-type"), WM_LIT("application/json")};
     if (codec)
         headers[n++] = (struct wm_store_header){WM_LIT("content-encoding"), wm_view_of(codec->content_encoding)};
-    headers[n++] = (struct wm_store_header){WM_LIT("x-amz-acl"), WM_LIT("bucket-owner-full-control")};
-    if (w->trail->o.server_side_encryption)
-        headers[n++] = (struct wm_store_header){WM_LIT("x-amz-server-side-encryption"), WM_LIT("AES256")};
     if (j->signature) {
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature"), wm_view_of(j->signature)};
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature-algorithm"), WM_LIT(WM_DIGEST_ALGORITHM)};

@@ -58,8 +58,8 @@
  * Walk the segments in order and the frames in each. At the first place N where no valid frame follows (neither there
  * nor at the start of the next segment), look at all that lies behind, at every multiple of 8 to the end of the last
  * segment, and at the headers. If any valid frame or header claims synced_seq >= N, entry N was durable and is gone:
- * damage. Opening fails, names the place, and changes nothing. Otherwise nothing behind N was ever acknowledged: the
- * tail is torn and is cut:
+ * damage, and so it is if a follower has seen entry N. Opening fails, names the place, and changes nothing. Otherwise
+ * nothing behind N was ever acknowledged: the tail is torn and is cut:
  *
  *   - Valid frames behind N, left by a batch of which another part is missing, are overwritten with zeros; else they
  *     would count again when a new entry N happened to end where they begin. So is what a batch could have reached: an
@@ -154,6 +154,7 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
     j->segment_bytes = o->segment_bytes;
     j->max_bytes = o->max_bytes;
     j->ballast_bytes = o->ballast_bytes;
+    j->known_seq = o->known_seq;
     j->lock_fd = -1;
     j->pending = &j->batches[0];
     wm_mutex_init(&j->mu);
@@ -490,6 +491,19 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
     }
     wm_mutex_unlock(&j->mu);
     return status;
+}
+
+bool wm_journal_await_commit(struct wm_journal *j)
+{
+    wm_mutex_lock(&j->mu);
+    bool writing = j->writing;
+    if (writing) { /* whatever wakes us: it is only worth waiting, not needed */
+        j->waiters++;
+        wm_cond_wait(&j->committed, &j->mu);
+        j->waiters--;
+    }
+    wm_mutex_unlock(&j->mu);
+    return writing;
 }
 
 void wm_journal_await_room(struct wm_journal *j)

@@ -314,6 +314,7 @@ struct wm_journal {
     uint64_t segment_bytes;
     uint64_t max_bytes;
     uint64_t ballast_bytes;
+    uint64_t known_seq;
     uint8_t id[JOURNAL_ID_BYTES];
     int lock_fd;
     pthread_t preparer;

@@ -306,6 +306,7 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
         .segment_bytes = o->segment_bytes,
         .max_bytes = o->max_journal_bytes,
         .ballast_bytes = o->ballast_bytes,
+        .known_seq = r->cursor,
     };
     enum wm_status status = wm_journal_open(&options, &r->face.journal, found, err);
     if (status == WM_E_CORRUPT)
@@ -319,29 +320,28 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
     return WM_OK;
 }
 
-static enum wm_status open_state(struct recorder *r, const struct wm_recorder_options *o,
-                                 const struct wm_journal_recovery *found, struct wm_err *err)
+static enum wm_status open_state(struct recorder *r, const struct wm_recorder_options *o, struct wm_err *err)
 {
     char path[WM_MAX_PATH_BYTES];
     int n = snprintf(path, sizeof path, "%s/state.db", o->data_dir);
     if (n < 0 || (size_t)n >= sizeof path)
         return wm_fail(err, WM_E_LIMIT, "the data folder's path is longer than %u bytes", WM_MAX_PATH_BYTES);
-    enum wm_status status = wm_state_open(path, &r->face.state, &r->cursor, err);
-    if (status != WM_OK)
-        return status;
+    return wm_state_open(path, &r->face.state, &r->cursor, err);
+}
+
+/* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. That the
+ * journal ends too early it has found itself, before it changed anything. */
+static enum wm_status compare_state(struct recorder *r, const struct wm_journal_recovery *found, struct wm_err *err)
+{
     uint8_t id[WM_JOURNAL_ID_BYTES];
     wm_journal_id(r->face.journal, id);
-    status = wm_state_bind(r->face.state, id, err);
-    if (status != WM_OK)
-        return status;
-    /* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. */
-    if (r->cursor >= found->next_seq)
-        return wm_fail(err, WM_E_CORRUPT, "%s has seen entry %llu, but the journal ends before %llu: segments are missing",
-                       path, (unsigned long long)r->cursor, (unsigned long long)found->next_seq);
-    if (r->cursor + 1 < found->first_seq)
-        return wm_fail(err, WM_E_CORRUPT, "%s ends at entry %llu, but the journal begins at %llu: it is missing or too old",
-                       path, (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
-    return WM_OK;
+    enum wm_status status = wm_state_bind(r->face.state, id, err);
+    if (status == WM_OK && r->cursor + 1 < found->first_seq)
+        status = wm_fail(err, WM_E_CORRUPT, "state.db ends at entry %llu, but the journal begins at %llu: it is missing "
+                         "or too old", (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
+    if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
+        status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
+    return status;
 }
 
 enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_recorder **out, struct wm_err *err)
@@ -364,11 +364,11 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (status == WM_OK)
         status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
     if (status == WM_OK)
+        status = open_state(r, o, err);
+    if (status == WM_OK)
         status = open_journal(r, o, &found, err);
     if (status == WM_OK)
-        status = open_state(r, o, &found, err);
-    if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
-        status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
+        status = compare_state(r, &found, err);
     uint64_t loaded = r->cursor;
     if (status == WM_OK)
         check_counts(r);

@@ -19,6 +19,7 @@
 #include "waymark/board.h"
 #include "waymark/bounds.h"
 #include "waymark/io.h"
+#include "waymark/tags.h"
 #include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
@@ -66,6 +67,8 @@ struct setting {
     const char *expected; /* of a text: the rule in words, or the choices */
     bool (*valid)(struct wm_view v);
     const char *only;     /* trail: the store for which it means anything; NULL: both */
+    const char *with;     /* trail: a setting without which it means nothing; NULL: none */
+    const char *with_value; /* which that must have; NULL: any but its default */
     const char *help;
 };
 
@@ -80,6 +83,11 @@ static bool text_bucket(struct wm_view v);
 static bool text_prefix(struct wm_view v);
 static bool text_endpoint(struct wm_view v);
 static bool text_address_block(struct wm_view v);
+static bool text_role_arn(struct wm_view v);
+static bool text_external_id(struct wm_view v);
+static bool text_proxy(struct wm_view v);
+static bool text_word(struct wm_view v);
+static bool text_tags(struct wm_view v);
 static bool text_token(struct wm_view v);
 
 #define AT(member) offsetof(struct wm_config, member)
@@ -171,13 +179,42 @@ static const struct setting trail_settings[] = {
     {.key = "addressing", .type = SETTING_CHOICE, .offset = AT(addressing), .fallback = "path",
      .expected = "path|virtual", .only = "s3", .help = "bucket in the path, or in the host name"},
     {.key = "credentials_file", .type = SETTING_TEXT, .offset = AT(credentials_file), .fallback = "", .valid = text_any,
-     .only = "s3", .help = "shared-credentials file; default: the environment, then ~/.aws/credentials"},
+     .only = "s3", .help = "shared-credentials file; default: as the AWS SDKs find them in the environment"},
     {.key = "profile", .type = SETTING_TEXT, .offset = AT(profile), .fallback = "", .valid = text_any, .only = "s3",
      .help = "profile in that file; default: default"},
+    {.key = "role_arn", .type = SETTING_TEXT, .offset = AT(role_arn), .fallback = "", .valid = text_role_arn,
+     .expected = "arn:…:iam:… of 20 to 2048 characters without blanks", .only = "s3",
+     .help = "role to assume with these credentials, by STS; default: none"},
+    {.key = "role_external_id", .type = SETTING_TEXT, .offset = AT(role_external_id), .fallback = "",
+     .valid = text_external_id, .expected = "2 to 1224 of A-Z a-z 0-9 _ + = , . @ : / -", .only = "s3",
+     .with = "role_arn", .help = "external id that the role asks for"},
+    {.key = "sts_endpoint", .type = SETTING_TEXT, .offset = AT(sts_endpoint), .fallback = "", .valid = text_endpoint,
+     .expected = "http://HOST[:PORT] or https://HOST[:PORT], without a path", .only = "s3", .with = "role_arn",
+     .help = "default: https://sts.REGION.amazonaws.com"},
     {.key = "ca_file", .type = SETTING_TEXT, .offset = AT(ca_file), .fallback = "", .valid = text_any, .only = "s3",
-     .help = "PEM file of the authorities to trust; default: the system's"},
+     .help = "PEM file of the authorities to trust, and no others; default: the system's"},
+    {.key = "proxy", .type = SETTING_TEXT, .offset = AT(proxy), .fallback = "", .valid = text_proxy,
+     .expected = "http://HOST:PORT or https://HOST:PORT without a login, or none", .only = "s3",
+     .help = "HTTP proxy; none: the environment's neither; default: the environment's"},
+    {.key = "acl", .type = SETTING_CHOICE, .offset = AT(acl), .fallback = "bucket-owner-full-control",
+     .expected = "none|private|bucket-owner-read|bucket-owner-full-control", .only = "s3",
+     .help = "canned ACL of each object; none: no such header"},
     {.key = "encryption", .type = SETTING_CHOICE, .offset = AT(encryption), .fallback = "none",
-     .expected = "none|AES256", .only = "s3", .help = "server-side encryption to ask the store for"},
+     .expected = "none|AES256|aws:kms", .only = "s3", .help = "server-side encryption to ask the store for"},
+    {.key = "kms_key_id", .type = SETTING_TEXT, .offset = AT(kms_key_id), .fallback = "", .valid = text_word,
+     .expected = "at most 2048 visible characters", .only = "s3", .with = "encryption", .with_value = "aws:kms",
+     .help = "key for aws:kms; default: the store's own"},
+    {.key = "storage_class", .type = SETTING_TEXT, .offset = AT(storage_class), .fallback = "",
+     .valid = text_store_region, .expected = "1 to 64 of A-Z a-z 0-9 _ -, such as STANDARD_IA", .only = "s3",
+     .help = "default: the bucket's"},
+    {.key = "tags", .type = SETTING_TEXT, .offset = AT(tags), .fallback = "", .valid = text_tags,
+     .expected = "at most 10 KEY=VALUE with commas between, no key twice, of letters, digits, blanks and + - = . _ : / @",
+     .only = "s3", .help = "tags of each object, such as team=audit,kept=7 years"},
+    {.key = "object_lock", .type = SETTING_CHOICE, .offset = AT(object_lock), .fallback = "none",
+     .expected = "none|GOVERNANCE|COMPLIANCE", .only = "s3",
+     .help = "forbid to delete and overwrite each object; the bucket must have been made with object lock"},
+    {.key = "object_lock_days", .type = SETTING_COUNT, .offset = AT(object_lock_days), .fallback = "0", .min = 0,
+     .max = 36500, .only = "s3", .with = "object_lock", .help = "from the upload on"},
     {.key = "codec", .type = SETTING_CHOICE, .offset = AT(codec), .fallback = "zstd", .expected = "zstd|gzip",
      .help = "gzip is what AWS's own tools read"},
     {.key = "codec_level", .type = SETTING_COUNT, .offset = AT(codec_level), .fallback = "0", .min = 0, .max = 19,
@@ -505,6 +542,39 @@ static bool text_endpoint(struct wm_view v)
     }
     uint64_t port;
     return wm_view_to_u64(wm_view_sub(host, 1, host.len), 65535, &port) == WM_OK && port > 0;
+}
+
+/* What an ARN or a key's name has: no blank, no control character, ASCII. */
+static bool text_word(struct wm_view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.ptr[i] <= ' ' || v.ptr[i] == 0x7f)
+            return false;
+    return v.len <= 2048;
+}
+
+/* AWS STS API Reference, "AssumeRole": RoleArn, ExternalId. MinIO's roles are "arn:minio:iam:::role/…". */
+static bool text_role_arn(struct wm_view v)
+{
+    return v.len == 0 || (v.len >= 20 && wm_view_starts(v, "arn:") && text_word(v));
+}
+
+static bool text_external_id(struct wm_view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (!is_alnum(v.ptr[i]) && (v.ptr[i] == '\0' || !strchr("_+=,.@:/-", v.ptr[i])))
+            return false;
+    return v.len == 0 || (v.len >= 2 && v.len <= 1224);
+}
+
+static bool text_proxy(struct wm_view v)
+{
+    return wm_view_eq_str(v, "none") || text_endpoint(v);
+}
+
+static bool text_tags(struct wm_view v)
+{
+    return wm_tags_valid(v);
 }
 
 static bool text_address_block(struct wm_view v)
@@ -1306,6 +1376,37 @@ static void print_help(void)
 
 /* ---- rules between settings, and what follows from others ---- */
 
+/* Value of a text or a choice; NULL for the other types. */
+static const char *setting_text(struct config *c, const struct setting *s, size_t trail)
+{
+    return s->type == SETTING_TEXT || s->type == SETTING_CHOICE ? *(const char *const *)setting_slot(c, s, trail) : NULL;
+}
+
+/* Does it have its default, given or not? Of the types that a trail's settings have. */
+static bool setting_is_default(struct config *c, const struct setting *s, size_t trail)
+{
+    const char *value = setting_text(c, s, trail);
+    int64_t fallback;
+    if (value)
+        return strcmp(value, s->fallback) == 0;
+    return number_parse(s, wm_view_of(s->fallback), &fallback) &&
+           *(const int64_t *)setting_slot(c, s, trail) == fallback;
+}
+
+/* Is the other setting, which this one needs, as it must be? */
+static bool config_has_company(struct config *c, const struct setting *s, size_t trail)
+{
+    for (size_t i = 0; i < N_TRAIL; i++)
+        if (strcmp(trail_settings[i].key, s->with) == 0) {
+            if (!s->with_value)
+                return !setting_is_default(c, &trail_settings[i], trail);
+            const char *value = setting_text(c, &trail_settings[i], trail);
+            return value && strcmp(value, s->with_value) == 0;
+        }
+    WM_ASSERT(!"a setting needs one that is none");
+    return false;
+}
+
 static enum wm_status config_check_trail(struct config *c, size_t trail, struct wm_err *err)
 {
     struct wm_config_trail *t = &c->pub.trails[trail];
@@ -1315,10 +1416,16 @@ static enum wm_status config_check_trail(struct config *c, size_t trail, struct 
         const struct origin *o = origins->settings[i].kind == ORIGIN_DEFAULT ? &origins->self : &origins->settings[i];
         if (s->valid == text_trail_name && t->name[0] == '\0')
             return config_fail(c, s, trail, o, err, "expected a name, found none");
-        const char *value = s->type == SETTING_TEXT || s->type == SETTING_CHOICE
-                                ? *(const char *const *)setting_slot(c, s, trail) : NULL;
-        if (s->only && value && strcmp(s->only, t->store) != 0 && strcmp(value, s->fallback) != 0)
+        const char *value = setting_text(c, s, trail);
+        bool given = !setting_is_default(c, s, trail);
+        if (s->only && given && strcmp(s->only, t->store) != 0)
             return config_fail(c, s, trail, o, err, "means something only with \"store: %s\"", s->only);
+        if (s->with && given && !config_has_company(c, s, trail))
+            return s->with_value ? config_fail(c, s, trail, o, err, "means something only with \"%s: %s\"", s->with,
+                                               s->with_value)
+                                 : config_fail(c, s, trail, o, err, "means something only with %s", s->with);
+        if (strcmp(s->key, "object_lock") == 0 && given && t->object_lock_days == 0)
+            return config_fail(c, s, trail, o, err, "expected object_lock_days with it, 1 to 36500");
         if (strcmp(s->key, "bucket") == 0 && strcmp(t->store, "s3") == 0 && value[0] == '\0')
             return config_fail(c, s, trail, o, err, "expected the bucket's name, which \"store: s3\" needs");
         if (strcmp(s->key, "codec_level") == 0 && strcmp(t->codec, "gzip") == 0 && t->codec_level > 12)

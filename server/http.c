@@ -688,6 +688,9 @@ static void *loop_run(void *arg)
         if (timeout_ms != 0)
             (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
         loop_take(loop);
+        /* With another loop's sync in the way: what comes until it is done can as well be in our commit. */
+        if (loop->waiting && wm_journal_await_commit(s->dispatcher.recorder->journal))
+            loop_take(loop);
 
         /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;

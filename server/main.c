@@ -21,7 +21,6 @@
 
 #include "waymark/auth.h"
 #include "waymark/config.h"
-#include "waymark/credentials.h"
 #include "waymark/hash.h"
 #include "waymark/json.h"
 #include "waymark/log.h"
@@ -164,13 +163,29 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
 
 /* ---- trails ---- */
 
-static struct wm_view env_view(const char *name)
+static struct wm_view unless_none(const char *text)
 {
-    return wm_view_of(getenv(name));
+    return strcmp(text, "none") == 0 ? WM_EMPTY : wm_view_of(text);
 }
 
-static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store **out,
-                                  struct wm_err *err)
+/* What the trail's settings name, and nothing else; otherwise as the SDKs find it. */
+static struct wm_store_credentials trail_credentials(const struct wm_config_trail *t, struct wm_store_environment *room)
+{
+    struct wm_store_credentials login = wm_store_environment(room);
+    if (t->credentials_file[0] || t->profile[0])
+        login = (struct wm_store_credentials){
+            .file = t->credentials_file[0] ? wm_view_of(t->credentials_file) : login.file,
+            .profile = wm_view_of(t->profile),
+        };
+    login.role_arn = wm_view_of(t->role_arn);
+    login.role_external_id = wm_view_of(t->role_external_id);
+    login.sts_endpoint = wm_view_of(t->sts_endpoint);
+    return login;
+}
+
+/* @param first  a handle of the trail's bucket; NULL: this is to be the first one */
+static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store *first,
+                                  struct wm_store **out, struct wm_err *err)
 {
     if (strcmp(t->store, "file") == 0) {
         char folder[WM_MAX_PATH_BYTES];
@@ -179,27 +194,26 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
         return wm_store_file_new(&wm_io_posix, wm_view_of(t->folder[0] ? t->folder : folder),
                                  wm_view_of(t->bucket[0] ? t->bucket : "waymark"), out, err);
     }
+    if (first)
+        return wm_store_s3_share(first, out, err);
+    struct wm_store_environment room;
     struct wm_store_s3_options s3 = {
         .bucket = wm_view_of(t->bucket),
         .endpoint = wm_view_of(t->endpoint),
         .region = wm_view_of(t->region[0] ? t->region : c->region),
         .virtual_host = strcmp(t->addressing, "virtual") == 0,
-        .credentials_file = wm_view_of(t->credentials_file),
-        .profile = wm_view_of(t->profile),
+        .credentials = trail_credentials(t, &room),
         .ca_file = wm_view_of(t->ca_file),
+        .proxy = wm_view_of(t->proxy),
+        .acl = unless_none(t->acl),
+        .encryption = unless_none(t->encryption),
+        .kms_key_id = wm_view_of(t->kms_key_id),
+        .storage_class = wm_view_of(t->storage_class),
+        .tags = wm_view_of(t->tags),
+        .object_lock = unless_none(t->object_lock),
+        .object_lock_days = t->object_lock_days,
         .clock = &wm_clock_system,
     };
-    char shared_file[WM_MAX_PATH_BYTES];
-    if (!t->credentials_file[0]) { /* the SDKs' order: the environment, then the shared file */
-        s3.access_key_id = env_view("AWS_ACCESS_KEY_ID");
-        s3.secret_access_key = env_view("AWS_SECRET_ACCESS_KEY");
-        s3.session_token = env_view("AWS_SESSION_TOKEN");
-        if (!s3.access_key_id.len && getenv("HOME")) {
-            int n = snprintf(shared_file, sizeof shared_file, "%s/.aws/credentials", getenv("HOME"));
-            if (n > 0 && (size_t)n < sizeof shared_file)
-                s3.credentials_file = wm_view_of(shared_file);
-        }
-    }
     return wm_store_s3_new(&s3, out, err);
 }
 
@@ -233,7 +247,6 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .late_after_ms = t->late_after_ms,
         .may_pause = may_pause(c, t->name),
         .digest_period_s = t->digest_period_s,
-        .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
@@ -242,7 +255,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .clock = &wm_clock_system,
     };
     for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
-        enum wm_status status = trail_store(c, t, &o.stores[o.n_stores], err);
+        enum wm_status status = trail_store(c, t, o.n_stores ? o.stores[0] : NULL, &o.stores[o.n_stores], err);
         if (status != WM_OK) {
             while (o.n_stores)
                 wm_store_free(o.stores[--o.n_stores]);

@@ -229,6 +229,20 @@ static bool is_paused(struct wm_journal *journal, const char *follower)
     return wm_journal_find_follower(journal, follower, &f) && f.paused;
 }
 
+/* As an entry of a verifier's checkpoint (docs/verification.md, "The checkpoint"). */
+static void add_newest_digest(struct status *s, struct wm_json *trail, const struct wm_board_trail *t)
+{
+    if (!t->digest_key[0]) {
+        wm_json_set_null(s->arena, trail, "newestDigest");
+        return;
+    }
+    struct wm_json *o = wm_json_set_object(s->arena, trail, "newestDigest");
+    set_text(s, o, "bucket", t->digest_bucket);
+    set_text(s, o, "key", t->digest_key);
+    set_text(s, o, "sha256", t->digest_hash);
+    set_time(s, o, "end", t->digest_end);
+}
+
 static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t, bool paused)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
@@ -244,6 +258,7 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_text(s, o, "latestDeliveryError", t->latest_delivery_error);
     set_time(s, o, "latestDigest", t->latest_digest);
     set_text(s, o, "latestDigestError", t->latest_digest_error);
+    add_newest_digest(s, o, t);
     set_u64(s, o, "before", t->before_records);
     set_u64(s, o, "delivered", t->delivered_records);
     set_u64(s, o, "filtered", t->filtered_records);

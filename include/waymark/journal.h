@@ -67,6 +67,7 @@ struct wm_journal_options {
                                  0: no limit */
     uint64_t ballast_bytes;   /* kept on the disk beside the segments for what followers must write to move on, and given
                                  up when the disk is full. Up to 1 GiB; 0: none */
+    uint64_t known_seq;       /* a follower has seen this entry: a journal that ends before has lost some. 0: none */
 };
 
 /** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */
@@ -126,6 +127,13 @@ uint64_t wm_journal_appended(struct wm_journal *j);
  * @thread any, not a follower   @locks takes journal.mu, none while writing
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Wait for the commit that another thread has under way, since a commit would wait for it too; what is appended
+ * meanwhile, or on return, is in the next one.
+ * @return false: there was none
+ * @thread any, not a follower   @locks takes journal.mu
+ */
+bool wm_journal_await_commit(struct wm_journal *j);
 
 /** The journal's identity: made with it, in each of its segments. @thread any */
 void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);

@@ -52,7 +52,6 @@ struct wm_trail_options {
     int64_t batch_age_ms;          /* a record waits at most so long for company */
     int64_t late_after_ms;         /* a record that waited so much longer has the addendum DELIVERY_DELAY; 0: none has */
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
-    bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */
     struct wm_store *stores[WM_TRAIL_MAX_UPLOADS]; /* handles of one store, so many uploads at a time; handed over: freed
                                       with the trail, also when wm_trail_start fails */

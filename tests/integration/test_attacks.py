@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 
 import pytest
 
@@ -45,13 +46,13 @@ class Good:
         return t, attack(t)
 
 
-def verify(tool, folder, public, checkpoint=None):
+def verify(tool, target, public, checkpoint=None, **environment):
     """Exit status, lines, and what was said on stderr."""
-    command = [tool, *(["verify"] if tool == TOOL else []), folder, "--public-keys", public, "--json"]
+    command = [tool, *(["verify"] if tool == TOOL else []), target, "--public-keys", public, "--json"]
     if checkpoint:
         command += ["--checkpoint", checkpoint]
     run = subprocess.run(command, capture_output=True, text=True, check=False,
-                         env=clean_environment(**sanitizer_options()))
+                         env=clean_environment(**sanitizer_options(), **environment))
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     for line in lines:
         for own in ("records", "filesResumed"):  # only waymark verify counts them
@@ -154,6 +155,37 @@ def test_attack_is_named(good, validate, committed, tmp_path, attack):
                 assert a.read() == b.read(), "a checkpoint was moved on by a run that is not good"
     if attack in ATTACKS[::4] and not REDUCED:  # a sample, for time's sake; printing the page asks of all
         assert row(attack, expected, aws_says(validate, t)) + "\n" in committed, "docs/tampering.md says something else"
+
+
+@pytest.mark.parametrize("attack", [None, *ATTACKS[5::30]], ids=lambda a: a.__name__ if a else "none")
+def test_through_a_busy_s3(good, validate, tmp_path, attack):
+    """The same over HTTP, in pages of 5 keys, from a store that answers SlowDown now and then."""
+    t, expected = good.attacked(attack or (lambda t: []), str(tmp_path / "t"))
+    validate.server.folder, validate.server.page, validate.server.busy = t.bucket.folder, 5, 23
+    try:
+        verdicts = [verify(tool, f"s3://{BUCKET}", t.public, AWS_ENDPOINT_URL=validate.endpoint, AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
+                           AWS_SECRET_ACCESS_KEY="secret", AWS_SESSION_TOKEN="token") for tool in (TOOL, VERIFY_SCRIPT)]
+    finally:
+        validate.server.page, validate.server.busy = 1000, 0
+    assert findings(verdicts[0][1]) == sorted(expected), verdicts
+    assert verdicts[0] == verdicts[1]
+
+
+def test_a_bomb_is_not_unpacked(good, tmp_path):
+    """3 GB in 3 MB of gzip, in the place of a file, of a digest and of one that waits: neither fills the memory."""
+    t, _ = good.attacked(lambda t: [], str(tmp_path / "t"))
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    body = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    body += (packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)) * 3000
+    keys = [t.files[3][0], t.digests[4], t.trail.file_key(t.trail.end + 60, "waiting")]
+    for key in keys:
+        t.bucket.set_raw(key, body)
+    for tool in [TOOL] if REDUCED else [TOOL, VERIFY_SCRIPT]:  # a sanitizer's shadow memory is no measure
+        limit = [] if REDUCED else ["prlimit", f"--as={2 << 30}"]
+        command = [*limit, tool, *(["verify"] if tool == TOOL else []), t.bucket.folder, "--public-keys", t.public, "--json"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(**sanitizer_options()))
+        found = findings(json.loads(line) for line in run.stdout.splitlines())
+        assert [key for kind, key in found if kind == "too-large"] == sorted(keys), (found, run.stderr)
 
 
 def test_the_page_has_every_attack(committed):

@@ -247,9 +247,11 @@ static void entries_that_were_not_counted_are_logged_once(void **state)
     assert_false(wm_state_counts_add_up(&c));
 }
 
+static pthread_t tester;
+
 static int no_names(void *ctx, const char *path)
 {
-    if (strcmp(wm_thread_name(), "journal-prep") == 0)
+    if (!pthread_equal(pthread_self(), tester)) /* a new thread has its name only after a while */
         return -EIO;
     return wm_io_posix.sync_dir(ctx, path);
 }
@@ -262,6 +264,7 @@ static void a_failure_that_no_call_meets_is_logged(void **state)
     struct wm_recorder *r = NULL;
     struct wm_err why = {0};
     broken.sync_dir = no_names;
+    tester = pthread_self();
     io = &broken;
     log_catch();
     assert_int_equal(try_open(&r, 0, NULL), WM_OK);
@@ -336,7 +339,24 @@ static void journal_that_lost_entries_is_refused(void **state)
     assert_null(r);
     assert_non_null(strstr(err.message, "entry 2"));
 
-    folder_remove(path); /* a new one in its place has other entries under the same numbers */
+    folder_remove(path);
+    assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
+    assert_null(r);
+    assert_non_null(strstr(err.message, "entry 1 is lost"));
+
+    /* Another one in its place has other entries under the same numbers. */
+    char state_path[1024], aside[1024];
+    snprintf(state_path, sizeof state_path, "%s/state.db", dir);
+    snprintf(aside, sizeof aside, "%s/aside", dir);
+    folder_remove(path);
+    assert_int_equal(rename(state_path, aside), 0);
+    r = must_open();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(submit(r, "c", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    r = NULL;
+    assert_int_equal(rename(aside, state_path), 0);
     assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
     assert_null(r);
     assert_non_null(strstr(err.message, "the state belongs to journal "));

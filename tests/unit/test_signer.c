@@ -648,6 +648,9 @@ static void keyring_reads_what_the_aws_cli_prints(void **state)
         {"\"2026-03-01T10:00:00+1:00\"", WM_E_INVALID},
         {"\"2026-13-01T10:00:00Z\"", WM_E_INVALID},
         {"\"soon\"", WM_E_INVALID},
+        {"\"1970-01-01T00:30:00+01:00\"", WM_E_INVALID},
+        {"\"2262-04-11T23:47:16-23:59\"", WM_E_INVALID},
+        {"9223372037", WM_E_INVALID},
         {"-5", WM_E_INVALID},
         {"null", WM_E_INVALID},
     };
