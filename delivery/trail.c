@@ -37,12 +37,17 @@ struct wm_mono_ns trail_mono(const struct wm_trail *t)
     return wm_clock_mono(t->o.clock);
 }
 
+void trail_hash_text(const uint8_t hash[WM_SHA256_BYTES], char out[WM_SHA256_HEX_BYTES + 1])
+{
+    wm_hex(hash, WM_SHA256_BYTES, out);
+    out[WM_SHA256_HEX_BYTES] = '\0';
+}
+
 void trail_hash(struct wm_view bytes, char out[WM_SHA256_HEX_BYTES + 1])
 {
     uint8_t hash[WM_SHA256_BYTES];
     wm_sha256(bytes.ptr, bytes.len, hash);
-    wm_hex(hash, sizeof hash, out);
-    out[WM_SHA256_HEX_BYTES] = '\0';
+    trail_hash_text(hash, out);
 }
 
 static struct wm_wall_ns wall_or_never(int64_t s)

@@ -1,6 +1,6 @@
 /*
- * malloc(), calloc() and realloc() of all that is linked in, so that the n-th fails: link with
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. Libraries keep their own. For the one source of a program.
+ * malloc(), calloc(), realloc() and reallocarray() of all that is linked in, so that the n-th fails: link with
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray. Libraries keep their own. For the one source of a program.
  */
 #ifndef WAYMARK_TESTS_FAULT_MALLOC_H
 #define WAYMARK_TESTS_FAULT_MALLOC_H
@@ -18,9 +18,11 @@
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 
 static atomic_uint allocations, fail_at; /* 0: none */
 static atomic_bool sticky, hit;
@@ -53,6 +55,11 @@ void *__wrap_calloc(size_t n, size_t size)
 void *__wrap_realloc(void *p, size_t n)
 {
     return trip() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+    return trip() ? NULL : __real_reallocarray(p, n, size);
 }
 
 static inline void arm(unsigned n, bool from_then_on)

@@ -770,10 +770,12 @@ static void the_end_of_a_segment_is_kept_for_the_service(void **state)
 }
 
 static atomic_bool disk_stands_still, preparer_waits;
+static pthread_t tester;
 
 static ssize_t slow_pwrite(void *ctx, int fd, const void *buf, size_t len, uint64_t offset)
 {
-    while (strcmp(wm_thread_name(), "journal-prep") == 0 && atomic_load(&disk_stands_still)) {
+    /* What the preparer fills a segment with; batches are shorter. */
+    while (len >= SMALL && !pthread_equal(pthread_self(), tester) && atomic_load(&disk_stands_still)) {
         atomic_store(&preparer_waits, true);
         usleep(1000);
     }
@@ -797,6 +799,7 @@ static void slow_segment_is_waited_for_before_the_append(void **state)
     enum wm_status status;
     pthread_t caller;
     slow.pwrite = slow_pwrite;
+    tester = pthread_self();
     io = &slow;
     atomic_store(&preparer_waits, false);
     atomic_store(&disk_stands_still, true);
