@@ -84,8 +84,8 @@ struct sim_disk {
 /* Not malloc() and its kin: tests of failing allocations put their own in their place, and mean the code under test. */
 static void *grow(void *p, size_t n)
 {
-    void *grown;
-    if (posix_memalign(&grown, alignof(max_align_t), n ? n : 1) != 0)
+    void *grown = aligned_alloc(alignof(max_align_t), (n / alignof(max_align_t) + 1) * alignof(max_align_t));
+    if (!grown)
         abort();
     if (p) {
         size_t had = malloc_usable_size(p);
