@@ -127,7 +127,7 @@ static enum wm_status fetch_container(const struct wm_credential_source *s, cons
     return status;
 }
 
-/* Amazon EC2 User Guide, "Use the Instance Metadata Service": a session token first, the role's name, its credentials. */
+/* Amazon EC2 User Guide, "Use the Instance Metadata Service": a token first, then the role's name, its credentials. */
 static enum wm_status fetch_instance(const struct wm_credential_source *s, const atomic_bool *cancelled,
                                  struct wm_fetched *out, struct wm_err *err)
 {
@@ -138,19 +138,20 @@ static enum wm_status fetch_instance(const struct wm_credential_source *s, const
     wm_buf_init(&url, WM_AWS_MAX_URL_BYTES);
     wm_buf_init(&token, SOURCE_TOKEN_BYTES);
     wm_buf_addf(&url, "%s/latest/api/token", s->o.instance_endpoint.ptr);
-    enum wm_status status = endpoint_ask(s, cancelled, "PUT", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token-ttl-seconds"),
-                                         WM_LIT(INSTANCE_TOKEN_LIFE), &r, err);
+    enum wm_status status = endpoint_ask(s, cancelled, "PUT", wm_buf_cstr(&url),
+                                         WM_LIT("x-aws-ec2-metadata-token-ttl-seconds"), WM_LIT(INSTANCE_TOKEN_LIFE),
+                                         &r, err);
     wm_buf_add_view(&token, wm_view_trim(wm_buf_view(&r.text)));
     wm_buf_clear(&url);
     wm_buf_addf(&url, "%s%s", s->o.instance_endpoint.ptr, roles);
     if (status == WM_OK)
-        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
-                              err);
+        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"),
+                              wm_buf_view(&token), &r, err);
     if (status == WM_OK) {
         struct wm_view names = wm_view_trim(wm_buf_view(&r.text));
         wm_uri_encode(&url, wm_view_trim(wm_view_split(&names, '\n')), false); /* an instance has one */
-        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"), wm_buf_view(&token), &r,
-                              err);
+        status = endpoint_ask(s, cancelled, "GET", wm_buf_cstr(&url), WM_LIT("x-aws-ec2-metadata-token"),
+                              wm_buf_view(&token), &r, err);
     }
     if (status == WM_OK)
         status = endpoint_read(wm_buf_view(&r.text), wm_buf_cstr(&url), out, err);
@@ -218,8 +219,8 @@ static enum wm_status sts_judge(const struct wm_credential_source *s, const stru
 }
 
 /* AWS STS API Reference, "AssumeRole". In: the login that may assume it; out: the role's. */
-static enum wm_status fetch_role(const struct wm_credential_source *s, const atomic_bool *cancelled, struct wm_fetched *f,
-                                 struct wm_err *err)
+static enum wm_status fetch_role(const struct wm_credential_source *s, const atomic_bool *cancelled,
+                                 struct wm_fetched *f, struct wm_err *err)
 {
     struct wm_fetched role = {.from_file = f->from_file, .file = f->file};
     struct wm_http_reply r;

@@ -138,7 +138,7 @@ bool wm_credential_source_renew(struct wm_credential_source *s, uint64_t generat
 
 /* ---- life ---- */
 
-/* As the SDKs: a token and keys go in the clear only where no network is in between ("Container credential provider"). */
+/* As the SDKs: keys go in the clear only where no network is in between ("Container credential provider"). */
 static bool container_uri_good(struct wm_view uri)
 {
     static const char *const plain[] = {"127.0.0.1", "localhost", "[::1]", "169.254.170.2", "169.254.170.23",
