@@ -111,7 +111,7 @@ static bool wants_md5(const struct s3_error *e)
     return strcmp(e->code, "InvalidRequest") == 0 && strstr(e->message, "Content-MD5");
 }
 
-/* Turn an answer into a status; WM_OK for a 2xx without an error document in it. *out: the row, when it is a failure. */
+/* Turn an answer into a status; WM_OK for a 2xx without an error document in it. *out: the row of a failure. */
 static enum wm_status call_judge(struct store_s3 *s3, const struct s3_request *q, const struct s3_scope *scope,
                                  const struct wm_http_reply *r, struct s3_error *e, const struct wm_s3_failure **out,
                                  struct wm_err *err)
@@ -286,8 +286,8 @@ static enum wm_status call_send(struct store_s3 *s3, const struct s3_request *q,
         wm_buf_add_char(&path, '/');
     wm_uri_encode(&path, q->key, true);
     struct wm_aws_request a = {
-        .service = "s3", .method = q->method, .scheme = s3->core->scheme, .host = scope->host, .path = wm_buf_view(&path),
-        .query = q->query, .body = q->body, .sha256_hex = q->sha256_hex,
+        .service = "s3", .method = q->method, .scheme = s3->core->scheme, .host = scope->host,
+        .path = wm_buf_view(&path), .query = q->query, .body = q->body, .sha256_hex = q->sha256_hex,
         .timeout_ms = s3->core->request_timeout_ms + (int64_t)(q->body.len / S3_UPLOAD_MIN_BYTES_PER_MS),
     };
     for (size_t i = 0; i < q->n_headers; i++)
@@ -322,7 +322,8 @@ static enum wm_status call_login(struct store_s3 *s3, struct wm_credentials *out
                                  struct wm_err *err)
 {
     struct wm_err why;
-    enum wm_status status = wm_credential_source_get(s3->core->credentials, &s3->base.cancelled, out, out_generation, &why);
+    enum wm_status status = wm_credential_source_get(s3->core->credentials, &s3->base.cancelled, out, out_generation,
+                                                     &why);
     if (status == WM_OK || !err)
         return status;
     const char *advice = wm_s3_failure_find(why.code, why.http_status)->advice;

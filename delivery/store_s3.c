@@ -63,11 +63,11 @@ static void s3_learn_condition(struct store_s3 *s3, enum wm_s3_condition conditi
 }
 
 /*
- * Two daemons must not overwrite each other, nor anybody a file that is there. What a store says of If-None-Match is not
- * to be believed: Swift's answers 501 even for a new key, others take the header and overwrite (clients.md B.1). So
- * nothing is known until a 412 was seen, and then the first object that is stored is put once more: the bytes that are
- * there anyway, so a store that overwrites changes nothing. No object of its own is needed for the probe, which somebody
- * would have to explain, and no right to delete.
+ * Two daemons must not overwrite each other, nor anybody a file that is there. What a store says of If-None-Match is
+ * not to be believed: Swift's answers 501 even for a new key, others take the header and overwrite (clients.md B.1). So
+ * nothing is known until a 412 was seen, and the first object that is stored is put once more: the bytes that are there
+ * anyway, so a store that overwrites changes nothing. The probe needs no object of its own, which somebody would have to
+ * explain, and no right to delete.
  */
 static enum wm_status s3_probe(struct store_s3 *s3, struct s3_request *q)
 {
@@ -108,7 +108,7 @@ static enum wm_status store_s3_put(struct wm_store *s, struct wm_view key, struc
         if (status != WM_E_UNSUPPORTED || !absent)
             return status;
     }
-    /* What may happen between looking and putting is a second daemon on our prefix; keys are random or our own chain's. */
+    /* What may come between looking and putting is a second daemon on our prefix: keys are our own. */
     status = s3_put(s3, &q, false, err);
     if (status == WM_OK)
         s3_learn_condition(s3, WM_S3_CONDITION_IGNORED); /* it was the condition that it did not take, nothing else */
@@ -219,7 +219,8 @@ static void s3_put_header(struct store_s3 *s3, struct wm_view name, struct wm_vi
 {
     WM_ASSERT(s3->core->n_put_headers < sizeof s3->core->put_headers / sizeof s3->core->put_headers[0]);
     if (value.len)
-        s3->core->put_headers[s3->core->n_put_headers++] = (struct wm_sigv4_header){name, wm_arena_copy(&s3->core->memory, value)};
+        s3->core->put_headers[s3->core->n_put_headers++] =
+            (struct wm_sigv4_header){name, wm_arena_copy(&s3->core->memory, value)};
 }
 
 static enum wm_status s3_set_headers(struct store_s3 *s3, const struct wm_store_s3_options *o, struct wm_err *err)

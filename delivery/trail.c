@@ -334,11 +334,13 @@ static void trail_follower_name(struct wm_view trail, struct wm_buf *out)
 enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err)
 {
     struct wm_buf follower;
+    struct wm_journal_stats stats;
+    wm_journal_stats(journal, &stats);
     wm_buf_init(&follower, 256);
     trail_follower_name(name, &follower);
     enum wm_status status = wm_buf_status(&follower);
-    if (status == WM_OK)
-        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), 0);
+    if (status == WM_OK) /* before the oldest entry it would count as paused */
+        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), stats.first_seq - 1);
     wm_buf_done(&follower);
     return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %.*s", WM_ARG(name));
 }

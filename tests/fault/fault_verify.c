@@ -3,6 +3,7 @@
  * resume file: it says that all is good, or that memory is short, and never that something is wrong. ASan's run sees to
  * leaks.
  */
+#define FAULT_REALLOCARRAY
 #include "tests/support/fault_malloc.h"
 
 #include "tests/support/verify_rig.h"

@@ -44,8 +44,8 @@ static inline void tls_extend(X509 *c, X509 *issuer, int nid, const char *value)
  * @param issuer  NULL: itself
  * @param days    it is good until so many days from now, from 30 days before that on
  */
-static inline struct tls_identity tls_identity_make(const char *name, const char *san, const struct tls_identity *issuer,
-                                                    int days)
+static inline struct tls_identity tls_identity_make(const char *name, const char *san,
+                                                    const struct tls_identity *issuer, int days)
 {
     static long serial = 1;
     struct tls_identity id = {EVP_EC_gen("P-256"), X509_new()};
@@ -97,7 +97,8 @@ static inline void tls_script_answer(struct tls_script *s, int fd)
         atomic_fetch_add(&s->shaken, 1);
         int got;
         const char *end = NULL;
-        while (!end && n < sizeof request - 1 && (got = SSL_read(ssl, request + n, (int)(sizeof request - 1 - n))) > 0) {
+        while (!end && n < sizeof request - 1 &&
+               (got = SSL_read(ssl, request + n, (int)(sizeof request - 1 - n))) > 0) {
             n += (size_t)got;
             request[n] = '\0';
             end = strstr(request, "\r\n\r\nbody"); /* what the tests put */

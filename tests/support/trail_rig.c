@@ -501,3 +501,29 @@ struct wm_wall_ns rig_begin_chain(struct rig *r)
     WAIT(r, b.latest_digest.ns > 0);
     return rig_board(r).latest_digest;
 }
+
+static void rig_fail_on_finding(void *arg, const struct wm_verify_line *line)
+{
+    (void)arg;
+    if (!line->note)
+        fail_msg("%.*s: %s", WM_ARG(line->key), line->text);
+}
+
+struct wm_verify_result rig_verify(struct rig *r, const char *prefix)
+{
+    struct wm_store *store;
+    struct wm_keyring *keys;
+    struct wm_verify_result result;
+    struct wm_err err = {0};
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
+                     WM_OK);
+    struct wm_verify_options o = {.stores = &store, .n_stores = 1, .prefix = wm_view_of(prefix), .keys = keys,
+                                  .say = rig_fail_on_finding, .clock = &r->clock};
+    if (wm_verify(&o, &result, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    wm_keyring_free(keys);
+    wm_store_free(store);
+    return result;
+}

@@ -139,5 +139,7 @@ void assert_all_there(struct rig *r);
 struct wm_digest digest_at(size_t i);
 int64_t seconds_of(struct wm_view iso);
 struct wm_wall_ns rig_begin_chain(struct rig *r);
+/** What the verifier says of the folder; a finding fails the test. */
+struct wm_verify_result rig_verify(struct rig *r, const char *prefix);
 
 #endif

@@ -19,6 +19,7 @@
     "<Code>" code "</Code><Message>" message "</Message></Error></ErrorResponse>"
 #define EXPIRED S3_ERROR("400 Bad Request", "", "ExpiredToken", "The provided token has expired.")
 #define DENIED S3_ERROR("403 Forbidden", "", "AccessDenied", "Access Denied")
+#define NOON "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n"
 #define ROLE "arn:aws:iam::123456789012:role/trail"
 
 /* Was request i of the store signed by this key, with its token? */
@@ -331,17 +332,18 @@ static void what_sts_says_is_told(void **state)
     } cases[] = {
         {{{HTTP_CUT, STS_ERROR("403 Forbidden", "", "AccessDenied", "not authorized to perform: sts:AssumeRole")}}, 1,
          WM_E_DENIED, "AccessDenied", "AssumeRole " ROLE " at 127.0.0.1"},
-        {{{HTTP_CUT, STS_ERROR("503 Oops", "", "Throttling", "x")}}, 1, WM_E_UNAVAILABLE, "Throttling", "503 Throttling: x"},
+        {{{HTTP_CUT, STS_ERROR("503 Oops", "", "Throttling", "x")}}, 1, WM_E_UNAVAILABLE, "Throttling",
+         "503 Throttling: x"},
         {{{HTTP_CUT, "HTTP/1.1 404 Not Found\r\n\r\n"}}, 1, WM_E_DENIED, "Http404", "404"},
         {{{HTTP_CUT, ANSWER("<AssumeRoleResponse/>")}}, 1, WM_E_UNAVAILABLE, "", "no credentials"},
         {{{HTTP_CUT, ANSWER("oops")}}, 1, WM_E_UNAVAILABLE, "", "no credentials"},
         {{{HTTP_CUT, ASSUMED("A", "tomorrow")}}, 1, WM_E_UNAVAILABLE, "", "no credentials"},
         {{{HTTP_SWALLOW, NULL}}, 1, WM_E_UNAVAILABLE, "ConnectionClosed", "AssumeRole"},
         /* our clock: signed again for theirs, once */
-        {{{HTTP_CUT, STS_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "SignatureDoesNotMatch", "old")},
+        {{{HTTP_CUT, STS_ERROR("403 Forbidden", NOON, "SignatureDoesNotMatch", "old")},
           {HTTP_CUT, ASSUMED("AROLE", "2026-03-01T13:00:00Z")}}, 2, WM_OK, "", ""},
-        {{{HTTP_CUT, STS_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "SignatureDoesNotMatch", "old")},
-          {HTTP_CUT, STS_ERROR("403 Forbidden", "Date: Sun, 01 Mar 2026 12:00:00 GMT\r\n", "SignatureDoesNotMatch", "x")}},
+        {{{HTTP_CUT, STS_ERROR("403 Forbidden", NOON, "SignatureDoesNotMatch", "old")},
+          {HTTP_CUT, STS_ERROR("403 Forbidden", NOON, "SignatureDoesNotMatch", "x")}},
          2, WM_E_DENIED, "SignatureDoesNotMatch", "x"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -441,7 +443,8 @@ static void sources_that_cannot_be_are_refused(void **state)
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
         struct wm_store *store;
         struct wm_err err = {0};
-        struct wm_store_s3_options o = {.bucket = WM_LIT("b"), .credentials = {.container_uri = wm_view_of(allowed[i])}};
+        struct wm_store_s3_options o = {.bucket = WM_LIT("b"),
+                                        .credentials = {.container_uri = wm_view_of(allowed[i])}};
         if (wm_store_s3_new(&o, &store, &err) != WM_OK)
             fail_msg("%s: %s", allowed[i], err.message);
         wm_store_free(store);
@@ -466,7 +469,8 @@ static void the_environment_is_read_as_the_sdks_do(void **state)
     assert_true(wm_view_eq_str(c.file, "/home/audit/.aws/credentials"));
     assert_int_equal(c.container_uri.len, 0);
     assert_true(wm_view_eq_str(c.instance_endpoint, "http://169.254.169.254"));
-    static const char *const values[] = {"AK", "SK", "ST", "/f", "p", "http://localhost/c", "", "t", "/tf", "http://m", ""};
+    static const char *const values[] = {"AK", "SK", "ST", "/f", "p", "http://localhost/c", "", "t", "/tf",
+                                         "http://m", ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         assert_int_equal(setenv(names[i], values[i], 1), 0);
     c = wm_store_environment(&room);

@@ -53,7 +53,8 @@ ssize_t send(int fd, const void *data, size_t len, int flags)
 
 /* ---- the rows ---- */
 
-static void assert_told(const struct wm_s3_failure *f, const char *code, enum wm_status status, const struct wm_err *err)
+static void assert_told(const struct wm_s3_failure *f, const char *code, enum wm_status status,
+                        const struct wm_err *err)
 {
     if (status != f->status || err->status != f->status || strcmp(err->code, code) != 0 ||
         err->retryable != wm_s3_failure_transient(f) || !strstr(err->message, f->advice))
@@ -328,7 +329,8 @@ static void the_clock_is_corrected(void **state)
                         {HTTP_ANSWER, OK_EMPTY}, {HTTP_CUT, SKEWED("Sun, 01 Mar 2026 12:00:00 GMT")},
                         {HTTP_CUT, SKEWED("Sun, 01 Mar 2026 12:00:00 GMT")}, {HTTP_ANSWER, OK_EMPTY},
                         {HTTP_CUT, "HTTP/1.1 403 Forbidden\r\nDate: Sun, 01 Mar 2026 14:00:00 GMT\r\n\r\n"},
-                        {HTTP_ANSWER, OK_EMPTY}, {HTTP_CUT, S3_ERROR("403 Forbidden", "", "RequestTimeTooSkewed", "")}));
+                        {HTTP_ANSWER, OK_EMPTY},
+                        {HTTP_CUT, S3_ERROR("403 Forbidden", "", "RequestTimeTooSkewed", "")}));
     assert_int_equal(put(&r, &err), WM_OK);
     assert_string_equal(http_header(r.script.seen[0].head, "x-amz-date"), "20260301T100712Z");
     assert_string_equal(http_header(r.script.seen[1].head, "x-amz-date"), "20260301T120000Z");
@@ -356,7 +358,8 @@ static void the_clock_is_corrected(void **state)
     "HTTP/1.1 " status "\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\n\r\n<Error><Code>" code "</Code>"      \
     "<Region>" region "</Region></Error>"
 #define REGION_HEADER(status, region) \
-    "HTTP/1.1 " status "\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nx-amz-bucket-region: " region "\r\n\r\n"
+    "HTTP/1.1 " status "\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nx-amz-bucket-region: " region       \
+    "\r\n\r\n"
 
 static void the_region_is_followed(void **state)
 {
@@ -426,8 +429,10 @@ static void the_host_moves_with_the_region_at_aws_only(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct rig r;
         struct wm_err err;
-        rig_start_through(&r, RIG_OPTIONS(.endpoint = wm_view_of(cases[i].endpoint), .virtual_host = cases[i].virtual_host),
-                          STEPS({HTTP_CUT, REGION_HEADER("301 Moved Permanently", "us-west-2")}, {HTTP_ANSWER, OK_EMPTY}));
+        rig_start_through(&r, RIG_OPTIONS(.endpoint = wm_view_of(cases[i].endpoint),
+                                          .virtual_host = cases[i].virtual_host),
+                          STEPS({HTTP_CUT, REGION_HEADER("301 Moved Permanently", "us-west-2")},
+                                {HTTP_ANSWER, OK_EMPTY}));
         assert_int_equal(put(&r, &err), WM_OK);
         assert_string_equal(http_header(r.script.seen[0].head, "host"), cases[i].first);
         assert_string_equal(http_header(r.script.seen[1].head, "host"), cases[i].second);

@@ -161,7 +161,8 @@ static void s3_put_finds_out_whether_the_condition_holds(void **state)
          {WM_E_EXISTS, WM_STATUS_COUNT}, "HEAD GET", WM_S3_CONDITION_UNKNOWN},
         {"the reply is lost and the condition not known",
          /* cut, so that the PUT is the first on its connection: on a kept one libcurl would send it again by itself */
-         {{HTTP_CUT, "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"}, {HTTP_SWALLOW, NULL}, {HTTP_ANSWER, THERE}, {HTTP_ANSWER, FOUND("body", "abcd")}},
+         {{HTTP_CUT, "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"}, {HTTP_SWALLOW, NULL},
+          {HTTP_ANSWER, THERE}, {HTTP_ANSWER, FOUND("body", "abcd")}},
          {WM_E_UNAVAILABLE, WM_OK, WM_STATUS_COUNT}, "HEAD PUT* HEAD GET", WM_S3_CONDITION_UNKNOWN},
         {"an earlier daemon's object is there",
          {{HTTP_ANSWER, NOT_THERE}, {HTTP_CUT, EXISTS}, {HTTP_ANSWER, FOUND("body", "abcd")}, {HTTP_ANSWER, OK_EMPTY}},
@@ -246,7 +247,8 @@ static void s3_put_adds_md5_where_the_bucket_wants_it(void **state)
     (void)state;
     static const char *const answers[] = {
         S3_ERROR("400 Bad Request", "", "InvalidRequest",
-                 "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"),
+                 "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock "
+                 "parameters"),
         S3_ERROR("400 Bad Request", "", "MissingContentMD5", "x"),
     };
     for (size_t i = 0; i < 2; i++) {

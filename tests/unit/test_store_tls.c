@@ -223,7 +223,8 @@ static void the_proxy_is_the_settings_or_the_environments(void **state)
             assert_int_equal(setenv("http_proxy", PLACE(cases[i].http_proxy), 1), 0);
         if (cases[i].no_proxy)
             assert_int_equal(setenv("no_proxy", cases[i].no_proxy, 1), 0);
-        rig_open(&r, RIG_OPTIONS(.endpoint = WM_LIT("http://storage.test"), .proxy = wm_view_of(PLACE(cases[i].proxy))));
+        rig_open(&r, RIG_OPTIONS(.endpoint = WM_LIT("http://storage.test"),
+                                 .proxy = wm_view_of(PLACE(cases[i].proxy))));
         enum wm_status status = put(&r, &err);
         if (strcmp(err.code, cases[i].code) != 0 || status != (cases[i].code[0] ? WM_E_UNAVAILABLE : WM_OK))
             fail_msg("case %zu: %s: %s", i, wm_status_name(status), err.message);
