@@ -165,7 +165,12 @@ static enum wm_status keyring_read_key(const struct wm_json *entry, size_t index
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Fingerprint is not 32 hex digits", index);
         goto out;
     }
-    if (wm_base64_decode(value, &der) != WM_OK || der.len == 0 || !(k.rsa = wm_rsa_read_public(wm_buf_view(&der)))) {
+    status = wm_base64_decode(value, &der);
+    if (status == WM_E_NOMEM) {
+        (void)wm_fail(err, status, "no memory for a public key");
+        goto out;
+    }
+    if (status != WM_OK || der.len == 0 || !(k.rsa = wm_rsa_read_public(wm_buf_view(&der)))) {
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Value is not the base64 of an RSA public key", index);
         goto out;
     }

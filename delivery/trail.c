@@ -37,12 +37,17 @@ struct wm_mono_ns trail_mono(const struct wm_trail *t)
     return wm_clock_mono(t->o.clock);
 }
 
+void trail_hash_text(const uint8_t hash[WM_SHA256_BYTES], char out[WM_SHA256_HEX_BYTES + 1])
+{
+    wm_hex(hash, WM_SHA256_BYTES, out);
+    out[WM_SHA256_HEX_BYTES] = '\0';
+}
+
 void trail_hash(struct wm_view bytes, char out[WM_SHA256_HEX_BYTES + 1])
 {
     uint8_t hash[WM_SHA256_BYTES];
     wm_sha256(bytes.ptr, bytes.len, hash);
-    wm_hex(hash, sizeof hash, out);
-    out[WM_SHA256_HEX_BYTES] = '\0';
+    trail_hash_text(hash, out);
 }
 
 static struct wm_wall_ns wall_or_never(int64_t s)
@@ -329,11 +334,13 @@ static void trail_follower_name(struct wm_view trail, struct wm_buf *out)
 enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err)
 {
     struct wm_buf follower;
+    struct wm_journal_stats stats;
+    wm_journal_stats(journal, &stats);
     wm_buf_init(&follower, 256);
     trail_follower_name(name, &follower);
     enum wm_status status = wm_buf_status(&follower);
-    if (status == WM_OK)
-        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), 0);
+    if (status == WM_OK) /* before the oldest entry it would count as paused */
+        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), stats.first_seq - 1);
     wm_buf_done(&follower);
     return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %.*s", WM_ARG(name));
 }

@@ -136,7 +136,8 @@ void trail_progressed(struct wm_trail *t, struct trail_trouble *trouble, char *s
 bool trail_may_try(const struct wm_trail *t, const struct trail_trouble *trouble);
 /** A step of the ledger: books that would not balance are no failure that passes. */
 enum wm_status trail_booked(struct wm_trail *t, enum wm_status status) WM_MUST_CHECK;
-/** SHA-256 in hex, with a NUL. */
+/** SHA-256 in hex, with a NUL: of what was hashed, and of bytes. */
+void trail_hash_text(const uint8_t hash[WM_SHA256_BYTES], char out[WM_SHA256_HEX_BYTES + 1]);
 void trail_hash(struct wm_view bytes, char out[WM_SHA256_HEX_BYTES + 1]);
 
 /* ---- trail_plan.c: from the journal to planned files ---- */

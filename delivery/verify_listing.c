@@ -222,7 +222,8 @@ static enum wm_status listing_take(struct verify *v)
     for (int try = 0;; try++) {
         err = (struct wm_err){0};
         status = wm_store_list(v->o->stores[0], wm_buf_view(&v->root), listing_add, v, &err);
-        if (status != WM_E_UNAVAILABLE || !err.retryable || try + 1 == VERIFY_TRIES)
+        bool busy = status == WM_E_UNAVAILABLE && err.http_status >= 500; /* whoever waits for a wrong name is told at once */
+        if (!busy || try + 1 == VERIFY_TRIES)
             break;
         (void)wm_stop_wait_ms(&never, (int64_t)VERIFY_RETRY_MS << try); /* nobody requests a stop */
     }

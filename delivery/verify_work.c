@@ -80,7 +80,7 @@ static enum wm_status work_file(struct work *w, struct verify_task *t)
     }
     wm_sha256_stream_end(w->sha256, t->hash);
     t->numbers = scan.n;
-    return WM_OK;
+    return scan.status == WM_OK ? WM_OK : wm_fail(&t->err, scan.status, "no memory to read a record");
 }
 
 /* ---- digests ---- */

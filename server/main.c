@@ -75,40 +75,74 @@ static enum wm_status path_too_long(const struct wm_config *c, struct wm_err *er
     return wm_fail(err, WM_E_LIMIT, "data_dir: %s is too long a path", c->data_dir);
 }
 
-/* The key that the secrets given to callers are derived from: made once, mode 0600. */
-static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
+/* Where systemd puts a credential (systemd.exec(5), "Credentials"). @return WM_E_NOT_FOUND: it gives none */
+static enum wm_status credential_path(const char *name, char out[WM_MAX_PATH_BYTES], struct wm_err *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (!folder)
+        return wm_fail(err, WM_E_NOT_FOUND, "there are no credentials");
+    int n = snprintf(out, WM_MAX_PATH_BYTES, "%s/%s", folder, name);
+    if (n < 0 || n >= (int)WM_MAX_PATH_BYTES)
+        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
+    return WM_OK;
+}
+
+/* @return WM_E_NOT_FOUND: no such file */
+static enum wm_status master_key_read(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
 {
     struct wm_buf text;
     wm_buf_init(&text, MASTER_KEY_BYTES);
     enum wm_status status = wm_io_read_file(&wm_io_posix, path, &text, err);
-    if (status == WM_E_NOT_FOUND) {
-        wm_random(key, MASTER_KEY_BYTES);
-        status = wm_io_replace_file(&wm_io_posix, path, (struct wm_view){(const char *)key, MASTER_KEY_BYTES}, 0600, err);
-    } else if (status == WM_OK && text.len == MASTER_KEY_BYTES) {
+    if (status == WM_OK && text.len == MASTER_KEY_BYTES)
         memcpy(key, text.data, MASTER_KEY_BYTES);
-    } else if (status == WM_OK || status == WM_E_LIMIT) {
+    else if (status == WM_OK || status == WM_E_LIMIT)
         status = wm_fail(err, WM_E_CORRUPT, "%s is not %d bytes long; put the copy back that you kept of it", path,
                          MASTER_KEY_BYTES);
-    }
     wm_buf_wipe(&text);
     wm_buf_done(&text);
     return status;
 }
 
+/*
+ * The key that the secrets given to callers are derived from: the systemd credential waymark.master-key, else the file,
+ * made once, mode 0600. Two that differ are a mistake that would give every caller another secret.
+ */
+static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
+{
+    char credential[WM_MAX_PATH_BYTES];
+    uint8_t given[MASTER_KEY_BYTES];
+    enum wm_status status = credential_path("waymark.master-key", credential, err);
+    if (status == WM_OK)
+        status = master_key_read(credential, given, err);
+    if (status != WM_OK && status != WM_E_NOT_FOUND)
+        return status;
+    bool is_given = status == WM_OK;
+    status = master_key_read(path, key, err);
+    if (status == WM_E_NOT_FOUND && is_given) {
+        memcpy(key, given, sizeof given);
+        status = WM_OK;
+    } else if (status == WM_E_NOT_FOUND) {
+        wm_random(key, MASTER_KEY_BYTES);
+        status = wm_io_replace_file(&wm_io_posix, path, (struct wm_view){(const char *)key, MASTER_KEY_BYTES}, 0600, err);
+    } else if (status == WM_OK && is_given && !wm_equal_constant_time(key, given, sizeof given)) {
+        status = wm_fail(err, WM_E_INVALID, "%s is another key than %s: one of them is to go", path, credential);
+    }
+    wm_wipe(given, sizeof given);
+    return status;
+}
+
 /* ---- keys ---- */
 
-/* The secret of a file; where none is set, the systemd credential of that name (systemd.exec(5), "Credentials"). */
+/* The secret of a file; where none is set, the systemd credential of that name, if there is one. */
 static enum wm_status secret_open(const char *file, const char *credential, struct wm_secret *out, struct wm_err *err)
 {
+    char path[WM_MAX_PATH_BYTES];
     if (file[0])
         return wm_secret_load(&wm_io_posix, file, out, err);
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    char path[WM_MAX_PATH_BYTES];
-    int n = folder ? snprintf(path, sizeof path, "%s/%s", folder, credential) : 0;
-    if (n < 0 || (size_t)n >= sizeof path)
-        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
-    enum wm_status status = n ? wm_secret_load(&wm_io_posix, path, out, err) : WM_E_NOT_FOUND;
-    return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
+    enum wm_status status = credential_path(credential, path, err);
+    if (status == WM_OK)
+        status = wm_secret_load(&wm_io_posix, path, out, err);
+    return status == WM_E_NOT_FOUND ? WM_OK : status;
 }
 
 static enum wm_status record_event(void *arg, const char *name, struct wm_view details, struct wm_err *err)

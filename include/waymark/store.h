@@ -126,7 +126,9 @@ int64_t wm_store_retry_after_ms(const struct wm_store *s);
  *
  * S3: by If-None-Match: *. A store may ignore the condition and overwrite, so it is believed only once it was seen to
  * hold: until then the key is looked up before (HEAD), and the first object that is stored is put a second time, the
- * same bytes under the same key, which must be answered 412. Where it is not, each key is looked up first, for good.
+ * same bytes under the same key, which must be answered 412. Where it is not, each key is looked up first, for good (and
+ * a bucket with versions has one more of that object; measured with radosgw 16, which ignores the condition in such
+ * buckets only).
  * @param sha256_hex  of body, 64 characters, or empty: the store computes it
  * @return WM_OK (stored and durable); WM_E_EXISTS (another object of this key is there and was left as it is);
  *         WM_E_INVALID (the key, or the request; *err says what); WM_E_UNAVAILABLE, WM_E_DENIED, WM_E_NOT_FOUND

@@ -19,10 +19,10 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "delivery/store_s3_int.h"
+#include "tests/bench/bench.h"
 #include "waymark/hash.h"
 
 #include "waymark/banned.h"
@@ -38,21 +38,7 @@ static _Noreturn void give_up(const char *what)
 
 static double cpu_s(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static double median(double *v, unsigned n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return v[n / 2];
+    return now_s(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* ---- the sink ---- */

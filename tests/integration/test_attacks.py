@@ -77,11 +77,10 @@ def findings(lines):
 def aws_says(validate, t):
     """Its exit status, and what it calls invalid, in short."""
     status, output = validate(t.bucket.folder, t.public, BUCKET, ARN, "2026-03-01T00:00:00Z", "2026-03-03T00:00:00Z")
-    invalid = collections.Counter(re.findall(r"^(Digest|Log) file\t\S+\tINVALID: ([^\n(]*?)(?: in region.*| with fingerprint.*)?$",
-                                             output, re.M))
-    parts = [f"{count} {kind.lower()}{'s' * (count > 1)} {what}" for (kind, what), count in sorted(invalid.items())]
-    if not parts:
-        parts = re.findall(r"^No .*", output, re.M)[:1] if "No digests found" in output else []
+    invalid = collections.Counter(re.findall(r"^(Digest|Log) file\t\S+\tINVALID: ([^\n(]*?)(?: in region.*)?$", output, re.M))
+    parts = [f"{kind.lower()} {what}" + (f" ({count})" if count > 1 else "") for (kind, what), count in sorted(invalid.items())]
+    if not parts and "No digests found" in output:
+        parts = ["\"No digests found\", status 0"]
     if status not in (0, 1):
         parts = [output.strip().splitlines()[-1]]
     return status, "; ".join(parts) or "nothing"
@@ -100,12 +99,14 @@ def page(rows):
     seen = sum(rows[a][1] for a in harmful)
     text = f"""# Tampering, and who sees it
 
-{len(harmful)} ways to tamper with a trail, and {len(rows) - len(harmful)} that is none. Each is done to a good chain by `tests/integration/attacks.py`, and
-looked at by both our verifiers, which say the same, and by the AWS CLI 1.45.11 (`aws cloudtrail validate-logs --verbose`).
-Ours see all {len(harmful)}; the AWS CLI sees {seen}. The kinds of findings are explained in [verification.md](verification.md); those marked
-"checkpoint" can be seen only by who has a `--checkpoint` of an earlier run, since nothing in the bucket tells of them.
+{len(harmful)} ways to tamper with a trail (and one change that is none), each done to a good chain by `tests/integration/attacks.py`.
+Both our verifiers name all {len(harmful)}, with the same lines. The AWS CLI 1.45.11 (`aws cloudtrail validate-logs`) sees {seen}.
 
-This page is printed by `test_attacks.py`, and the tests hold it against what is said.
+The kinds of findings are explained in [verification.md](verification.md). Those marked "checkpoint" are seen only by who
+has the `--checkpoint` of an earlier run: nothing in the bucket tells of them. What the AWS CLI says is in its own words, with
+the number of objects where it is more than one.
+
+This page is what `test_attacks.py` prints when it is run by itself; as a test it holds the page against what is said.
 """
     for group in dict.fromkeys(a.group for a in rows):
         text += f"\n## {group}\n\n| What is done | Our verifiers | AWS CLI |\n| --- | --- | --- |\n"

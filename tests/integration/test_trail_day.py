@@ -13,11 +13,14 @@ PROGRAM = os.environ["WAYMARK_TEST_TRAIL_DAY"]
 ARN = "arn:aws:cloudtrail:eu-central-1:111122223333:trail/studio"
 
 
-def simulate(folder, *codec):
-    subprocess.run([PROGRAM, str(folder), *codec], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                   timeout=120)
-    with open(folder / "changed-at", encoding="ascii") as f:
-        return f.read()
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
+    """One in gzip, one that begins in zstd, one that goes on in another bucket; they mostly wait, so all at once."""
+    folders = {kind: tmp_path_factory.mktemp(kind) for kind in ("gzip", "zstd", "bucket")}
+    runs = [subprocess.Popen([PROGRAM, str(folder), kind], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            for kind, folder in folders.items()]
+    assert [run.wait(180) for run in runs] == [0, 0, 0]
+    return folders
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +41,12 @@ def assert_ours_are_content(folder):
         assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_all_three_are_content(tmp_path, validate):
-    simulate(tmp_path)
-    assert_ours_are_content(tmp_path)
-    with open(tmp_path / "public-keys.json", encoding="utf-8") as f:
+def test_all_three_are_content(days, validate):
+    day = days["gzip"]
+    assert_ours_are_content(day)
+    with open(day / "public-keys.json", encoding="utf-8") as f:
         assert len(json.load(f)["PublicKeyList"]) >= 3, "the key was rotated twice"
-    status, output = validate(str(tmp_path / "bucket"), str(tmp_path / "public-keys.json"), "evidence", ARN,
+    status, output = validate(str(day / "bucket"), str(day / "public-keys.json"), "evidence", ARN,
                               "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
     assert status == 0, output
     counts = validate_counts(output)
@@ -52,15 +55,16 @@ def test_all_three_are_content(tmp_path, validate):
     assert "No log files were delivered" not in output, "the chain has no gap"
 
 
-def test_a_chain_is_unbroken_for_aws_when_the_codec_changes(tmp_path, validate):
-    changed_at = simulate(tmp_path, "zstd")
-    assert_ours_are_content(tmp_path)
+def test_a_chain_is_unbroken_for_aws_when_the_codec_changes(days, validate):
+    day = days["zstd"]
+    assert_ours_are_content(day)
 
     def says(start):
-        return validate(str(tmp_path / "bucket"), str(tmp_path / "public-keys.json"), "evidence", ARN, start,
+        return validate(str(day / "bucket"), str(day / "public-keys.json"), "evidence", ARN, start,
                         "2100-01-01T00:00:00Z")
 
-    status, output = says(changed_at)
+    with open(day / "changed-at", encoding="ascii") as f:
+        status, output = says(f.read())
     counts = validate_counts(output)
     # The digest of the hour of the change may list a zstd file; from the next one on all is good.
     late = re.search(r"Results found for .* to (\S+Z):", output)
@@ -70,3 +74,14 @@ def test_a_chain_is_unbroken_for_aws_when_the_codec_changes(tmp_path, validate):
     assert status == 1 and counts["digest"][0] == counts["digest"][1] >= 27, output
     assert set(re.findall(r"INVALID: (.*)", output)) == {"invalid format"}, output
     assert "Log file" in output and "Digest file\t" in output and "not found" not in output
+
+
+def test_aws_follows_the_chain_into_another_bucket(days, validate):
+    day = days["bucket"]
+    status, output = validate(str(day / "bucket"), str(day / "public-keys.json"), "evidence-2", ARN,
+                              "2020-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+    assert status == 0, output
+    counts = validate_counts(output)
+    assert counts["digest"][0] == counts["digest"][1] >= 27
+    for name in "evidence/", "evidence-2/":
+        assert f"Digest file\ts3://{name}" in output

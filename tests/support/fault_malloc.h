@@ -1,6 +1,7 @@
 /*
  * malloc(), calloc() and realloc() of all that is linked in, so that the n-th fails: link with
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. Libraries keep their own. For the one source of a program.
+ * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc. Libraries keep their own. With FAULT_REALLOCARRAY (and
+ * -Wl,--wrap=reallocarray) that too, which tests/support/sim_disk.c takes its memory by. For the one source of a program.
  */
 #ifndef WAYMARK_TESTS_FAULT_MALLOC_H
 #define WAYMARK_TESTS_FAULT_MALLOC_H
@@ -54,6 +55,16 @@ void *__wrap_realloc(void *p, size_t n)
 {
     return trip() ? NULL : __real_realloc(p, n);
 }
+
+#ifdef FAULT_REALLOCARRAY
+void *__real_reallocarray(void *p, size_t n, size_t size);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
+
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+    return trip() ? NULL : __real_reallocarray(p, n, size);
+}
+#endif
 
 static inline void arm(unsigned n, bool from_then_on)
 {

@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -81,10 +84,15 @@ struct sim_disk {
 /* Not malloc() and its kin: tests of failing allocations put their own in their place, and mean the code under test. */
 static void *grow(void *p, size_t n)
 {
-    p = reallocarray(p, n ? n : 1, 1);
-    if (!p)
+    void *grown = aligned_alloc(alignof(max_align_t), (n / alignof(max_align_t) + 1) * alignof(max_align_t));
+    if (!grown)
         abort();
-    return p;
+    if (p) {
+        size_t had = malloc_usable_size(p);
+        memcpy(grown, p, had < n ? had : n);
+        free(p);
+    }
+    return grown;
 }
 
 static void *zeroed(size_t n)
