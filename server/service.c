@@ -148,3 +148,40 @@ struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_ser
         lower_names(a, copy);
     return copy;
 }
+
+/* ---- what was not given ---- */
+
+static struct wm_json *initial_value(struct wm_arena *a, const struct wm_member *m)
+{
+    struct wm_json *value = NULL;
+    if (m->initial) {
+        enum wm_status status = wm_json_parse(a, wm_view_of(m->initial), &value, NULL);
+        WM_ASSERT(status != WM_E_INVALID && status != WM_E_LIMIT); /* it is a literal of ours */
+    }
+    return value;
+}
+
+static struct wm_json *complete_member(struct wm_arena *a, const struct wm_member *m, const struct wm_json *value)
+{
+    if (m->type == WM_MEMBER_STRUCT)
+        return wm_service_complete(a, m->fields, value);
+    if (m->type != WM_MEMBER_STRUCT_LIST)
+        return wm_json_clone(a, value);
+    struct wm_json *list = wm_json_new(a, WM_JSON_ARRAY);
+    for (const struct wm_json *e = value->first; e; e = e->next)
+        wm_json_push(list, wm_service_complete(a, m->fields, e));
+    return list;
+}
+
+struct wm_json *wm_service_complete(struct wm_arena *a, const struct wm_member *rows, const struct wm_json *given)
+{
+    struct wm_json *whole = wm_json_new(a, WM_JSON_OBJECT);
+    for (const struct wm_member *m = rows; m && m->name; m++) {
+        const struct wm_json *value = wm_json_get(given, m->name);
+        if (!value)
+            value = initial_value(a, m);
+        if (value)
+            wm_json_set(whole, m->name, complete_member(a, m, value));
+    }
+    return whole;
+}
