@@ -30,6 +30,26 @@ void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id,
     r->changes[r->n_changes++] = (struct wm_change){.kind = kind, .id = id, .document = document};
 }
 
+enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_view kind, struct wm_view id,
+                             const struct wm_json *document)
+{
+    struct wm_buf text;
+    enum wm_status status = wm_arena_status(c->arena); /* what it is built of may be missing */
+    if (status != WM_OK)
+        return status;
+    wm_buf_init(&text, WM_MAX_DOCUMENT_BYTES);
+    wm_json_write(&text, document);
+    status = wm_buf_status(&text);
+    if (status == WM_OK) {
+        struct wm_view copy = wm_arena_copy(c->arena, wm_buf_view(&text));
+        status = wm_arena_status(c->arena);
+        if (status == WM_OK)
+            wm_reply_change(r, kind, id, copy);
+    }
+    wm_buf_done(&text);
+    return status;
+}
+
 /* ---- redaction ---- */
 
 static bool is_upper(struct wm_view name)

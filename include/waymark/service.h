@@ -67,6 +67,14 @@ enum wm_status wm_reply_error(struct wm_call *c, struct wm_reply *r, const char 
 /** Add a change; views are not copied (they live in the arena or are literals). More than WM_MAX_CHANGES is an error of ours. */
 void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id, struct wm_view document);
 
+/**
+ * Add a change that keeps this document, written out into the arena.
+ * @return WM_OK; WM_E_LIMIT (more than WM_MAX_DOCUMENT_BYTES: nothing is added, and the caller is to be told what to
+ *         shorten); WM_E_NOMEM
+ */
+enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_view kind, struct wm_view id,
+                             const struct wm_json *document) WM_MUST_CHECK;
+
 enum wm_member_place { WM_IN_BODY, WM_IN_PATH, WM_IN_QUERY };
 enum wm_member_type {
     WM_MEMBER_STRING,

@@ -171,26 +171,12 @@ enum wm_status mediapackage_find(struct wm_call *c, struct wm_reply *r, const st
 enum wm_status mediapackage_keep(struct wm_call *c, struct wm_reply *r, const struct mediapackage_resource *of,
                                  struct wm_view id, const struct wm_json *stored)
 {
-    struct wm_buf text;
-    enum wm_status status = wm_arena_status(c->arena);
-    wm_buf_init(&text, WM_MAX_DOCUMENT_BYTES);
-    if (status == WM_OK) {
-        wm_json_write(&text, stored);
-        status = wm_buf_status(&text);
-    }
-    if (status == WM_OK) {
-        struct wm_view document = wm_arena_copy(c->arena, wm_buf_view(&text));
-        if (document.ptr)
-            wm_reply_change(r, of->kind, id, document);
-        else
-            status = WM_E_NOMEM;
-    } else if (status == WM_E_LIMIT) {
-        status = wm_reply_error(c, r, "UnprocessableEntityException", 422,
-                                "The %s takes more than %u bytes; shorten its texts, such as its description", of->name,
-                                WM_MAX_DOCUMENT_BYTES);
-    }
-    wm_buf_done(&text);
-    return status;
+    enum wm_status status = wm_reply_keep(c, r, of->kind, id, stored);
+    if (status != WM_E_LIMIT)
+        return status;
+    return wm_reply_error(c, r, "UnprocessableEntityException", 422,
+                          "The %s takes more than %u bytes; shorten its texts, such as its description", of->name,
+                          WM_MAX_DOCUMENT_BYTES);
 }
 
 enum wm_status mediapackage_put(struct wm_call *c, struct wm_reply *r, const struct mediapackage_resource *of,
