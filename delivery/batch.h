@@ -5,7 +5,7 @@
  *     wm_batch_init(&b, &limits);
  *     while (wm_batch_add(&b, &entry, wall, mono, &err) == WM_OK) …     WM_E_FULL: close, deliver, clear, add again
  *     wm_batch_full(&b), wm_batch_due_ms(&b, mono) == 0                 or close because it is large or old enough
- *     wm_batch_close(&b, &err);                                         body is then the content of the file
+ *     wm_batch_close(&b, &err);                                         body is then the content of the file, with its hash
  *
  * The content depends on the entries and on late_before alone, so that the same range of the journal gives the same bytes
  * again: wm_batch_repeat(&b, late_before), and add.
@@ -17,6 +17,7 @@
 
 #include "waymark/buf.h"
 #include "waymark/clock.h"
+#include "waymark/hash.h"
 #include "waymark/journal.h"
 #include "waymark/status.h"
 
@@ -37,6 +38,10 @@ struct wm_batch {
     struct wm_wall_ns late_before;    /* older records are late; set when first_seq is */
     bool repeats;                     /* it was set before */
     struct wm_mono_ns due;            /* when the age is reached; set when first_seq is */
+    bool closed;
+    uint8_t sha256[WM_SHA256_BYTES];  /* of the body; set when closed */
+    struct wm_sha256_stream *hash;    /* of body up to hashed */
+    size_t hashed;
 };
 
 void wm_batch_init(struct wm_batch *b, const struct wm_batch_limits *limits);
@@ -59,7 +64,7 @@ bool wm_batch_full(const struct wm_batch *b);
 /** Milliseconds until the batch is old enough: 0 when it is, INT64_MAX when it is empty. */
 int64_t wm_batch_due_ms(const struct wm_batch *b, struct wm_mono_ns mono);
 
-/** Write the end. Nothing may be added before wm_batch_clear(). @return WM_E_NOMEM */
+/** Write the end, once. Nothing may be added before wm_batch_clear(). @return WM_E_NOMEM */
 enum wm_status wm_batch_close(struct wm_batch *b, struct wm_err *err) WM_MUST_CHECK;
 
 #endif

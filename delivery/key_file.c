@@ -61,21 +61,64 @@ static enum wm_status files_add(struct key_files *f, const struct file_key *k, s
     return WM_OK;
 }
 
-static enum wm_status key_path(const char *dir, const char *fingerprint, char out[WM_MAX_PATH_BYTES],
-                               struct wm_err *err)
+static enum wm_status key_path(const char *dir, const char *fingerprint, const char *suffix,
+                               char out[WM_MAX_PATH_BYTES], struct wm_err *err)
 {
-    int n = snprintf(out, WM_MAX_PATH_BYTES, "%s/%s.pem", dir, fingerprint);
+    int n = snprintf(out, WM_MAX_PATH_BYTES, "%s/%s%s", dir, fingerprint, suffix);
     if (n < 0 || n >= (int)WM_MAX_PATH_BYTES)
-        return wm_fail(err, WM_E_LIMIT, "the path %s/%s.pem is too long", dir, fingerprint);
+        return wm_fail(err, WM_E_LIMIT, "the path %s/%s%s is too long", dir, fingerprint, suffix);
     return WM_OK;
 }
 
-/* Is it the name of a key file, perhaps with something behind it? Its fingerprint to out. */
-static bool key_name(const char *name, const char *suffix, char out[WM_FINGERPRINT_BYTES])
+/* ---- what lies in the folder ---- */
+
+#define KEY_NAMES_MAX_BYTES (64u * 1024u) /* two keys are there at a time, in good order */
+#define KEY_NAME_CHARS (WM_FINGERPRINT_BYTES - 1)
+
+/* Names are gathered before anything is done: who makes or removes files does not do so while a folder is read. */
+struct key_names {
+    struct wm_buf keys, remains; /* fingerprints of KEY_NAME_CHARS each: of NAME.pem; of NAME.pem.tmp */
+};
+
+static int key_names_add(void *arg, const char *name)
 {
-    struct wm_view file = wm_view_of(name), end = wm_view_of(suffix);
-    return file.len == WM_FINGERPRINT_BYTES - 1 + end.len && wm_view_ends(file, suffix) &&
-           wm_view_copy(wm_view_sub(file, 0, WM_FINGERPRINT_BYTES - 1), out, WM_FINGERPRINT_BYTES);
+    struct key_names *names = arg;
+    struct wm_view file = wm_view_of(name), fingerprint = wm_view_sub(file, 0, KEY_NAME_CHARS);
+    struct wm_view rest = wm_view_sub(file, KEY_NAME_CHARS, file.len);
+    if (wm_view_eq_str(rest, ".pem"))
+        wm_buf_add_view(&names->keys, fingerprint);
+    else if (wm_view_eq_str(rest, ".pem.tmp"))
+        wm_buf_add_view(&names->remains, fingerprint);
+    return 0;
+}
+
+static enum wm_status key_names_read(struct key_names *names, const struct wm_io *io, const char *dir,
+                                     struct wm_err *err)
+{
+    wm_buf_init(&names->keys, KEY_NAMES_MAX_BYTES);
+    wm_buf_init(&names->remains, KEY_NAMES_MAX_BYTES);
+    int rc = io->list(io->ctx, dir, key_names_add, names);
+    if (rc < 0)
+        return wm_fail_errno(err, -rc, "%s", dir);
+    enum wm_status status = wm_buf_status(&names->keys);
+    if (status == WM_OK)
+        status = wm_buf_status(&names->remains);
+    return status == WM_OK ? WM_OK : wm_fail(err, status, "no room for the names of the keys in %s", dir);
+}
+
+static void key_names_done(struct key_names *names)
+{
+    wm_buf_done(&names->keys);
+    wm_buf_done(&names->remains);
+}
+
+/* Cut one off; false when there is none left. */
+static bool key_names_next(struct wm_view *rest, char out[WM_FINGERPRINT_BYTES])
+{
+    if (!wm_view_copy(wm_view_sub(*rest, 0, KEY_NAME_CHARS), out, WM_FINGERPRINT_BYTES) || rest->len == 0)
+        return false;
+    *rest = wm_view_sub(*rest, KEY_NAME_CHARS, rest->len);
+    return true;
 }
 
 /* ---- bytes that must go ---- */
@@ -97,30 +140,45 @@ static enum wm_status overwrite(const struct wm_io *io, int fd, const char *path
     return rc < 0 ? wm_fail_errno(err, -rc, "cannot overwrite %s", path) : WM_OK;
 }
 
-/* WM_OK also when there is no such file. */
-static enum wm_status destroy_file(const struct wm_io *io, const char *dir, const char *path, struct wm_err *err)
+/* NAME.pem.tmp. WM_OK also when there is none. */
+static enum wm_status destroy_remains(const struct wm_io *io, const char *dir, const char *fingerprint,
+                                      struct wm_err *err)
 {
+    char path[WM_MAX_PATH_BYTES];
+    enum wm_status status = key_path(dir, fingerprint, ".pem.tmp", path, err);
+    if (status != WM_OK)
+        return status;
     int fd = io->open(io->ctx, path, O_WRONLY, 0);
     if (fd == -ENOENT)
         return WM_OK;
     if (fd < 0)
         return wm_fail_errno(err, -fd, "cannot destroy %s", path);
-    enum wm_status status = overwrite(io, fd, path, err);
+    status = overwrite(io, fd, path, err);
     int rc = io->close(io->ctx, fd);
     if (status == WM_OK && rc < 0)
         status = wm_fail_errno(err, -rc, "cannot close %s", path);
-    if (status == WM_OK && (rc = io->unlink(io->ctx, path)) < 0 && rc != -ENOENT)
+    if (status == WM_OK && (rc = io->unlink(io->ctx, path)) < 0)
         status = wm_fail_errno(err, -rc, "cannot remove %s", path);
     if (status == WM_OK && (rc = io->sync_dir(io->ctx, dir)) < 0)
         status = wm_fail_errno(err, -rc, "cannot sync %s", dir);
     return status;
 }
 
+/* It loses its name first: a key file that is found is a whole one. WM_OK also when there is none. */
 static enum wm_status destroy_key(const struct wm_io *io, const char *dir, const char *fingerprint, struct wm_err *err)
 {
-    char path[WM_MAX_PATH_BYTES];
-    enum wm_status status = key_path(dir, fingerprint, path, err);
-    return status == WM_OK ? destroy_file(io, dir, path, err) : status;
+    char path[WM_MAX_PATH_BYTES], aside[WM_MAX_PATH_BYTES];
+    enum wm_status status = key_path(dir, fingerprint, ".pem", path, err);
+    if (status == WM_OK)
+        status = key_path(dir, fingerprint, ".pem.tmp", aside, err);
+    if (status != WM_OK)
+        return status;
+    int rc = io->rename(io->ctx, path, aside);
+    if (rc == 0)
+        rc = io->sync_dir(io->ctx, dir);
+    if (rc < 0 && rc != -ENOENT)
+        return wm_fail_errno(err, -rc, "cannot destroy %s", path);
+    return destroy_remains(io, dir, fingerprint, err);
 }
 
 /* ---- one file ---- */
@@ -178,7 +236,7 @@ static enum wm_status read_key(struct key_files *f, const char *fingerprint, boo
     struct wm_buf pem, der;
     wm_buf_init(&pem, KEY_PEM_MAX_BYTES);
     wm_buf_init(&der, KEY_PEM_MAX_BYTES);
-    enum wm_status status = key_path(f->dir, fingerprint, path, err);
+    enum wm_status status = key_path(f->dir, fingerprint, ".pem", path, err);
     if (status == WM_OK)
         status = check_mode(f->io, path, &k.made, err);
     if (status == WM_OK)
@@ -213,50 +271,31 @@ out:
 
 /* ---- the store ---- */
 
-struct files_look {
-    struct key_files *f;
-    enum wm_status (*each)(void *arg, const struct wm_key_found *found, struct wm_err *err);
-    void *arg;
-    struct wm_err *err;
-    enum wm_status status;
-};
-
-static int files_look_name(void *arg, const char *name)
-{
-    struct files_look *l = arg;
-    char fingerprint[WM_FINGERPRINT_BYTES], path[WM_MAX_PATH_BYTES];
-    if (key_name(name, ".pem.tmp", fingerprint)) { /* a crash left it: it has signed nothing, or has a successor */
-        int n = snprintf(path, sizeof path, "%s/%s", l->f->dir, name);
-        if (n > 0 && (size_t)n < sizeof path)
-            l->status = destroy_file(l->f->io, l->f->dir, path, l->err);
-        return l->status != WM_OK;
-    }
-    if (!key_name(name, ".pem", fingerprint))
-        return 0;
-    struct wm_key_found found = {0};
-    const struct file_key *k = files_find(l->f, fingerprint);
-    if (!k) {
-        l->status = read_key(l->f, fingerprint, &found.encrypted_now, l->err);
-        k = files_find(l->f, fingerprint);
-    }
-    if (l->status == WM_OK) {
-        WM_ASSERT(k != NULL);
-        found.public_part = k->rsa;
-        found.made = k->made;
-        l->status = l->each(l->arg, &found, l->err);
-    }
-    return l->status != WM_OK;
-}
-
 static enum wm_status files_look(struct wm_key_store *s,
                                  enum wm_status (*each)(void *arg, const struct wm_key_found *found, struct wm_err *err),
                                  void *arg, struct wm_err *err)
 {
-    struct files_look l = {.f = files_of(s), .each = each, .arg = arg, .err = err};
-    int rc = l.f->io->list(l.f->io->ctx, l.f->dir, files_look_name, &l);
-    if (l.status == WM_OK && rc < 0)
-        return wm_fail_errno(err, -rc, "%s", l.f->dir);
-    return l.status;
+    struct key_files *f = files_of(s);
+    struct key_names names;
+    char fingerprint[WM_FINGERPRINT_BYTES];
+    enum wm_status status = key_names_read(&names, f->io, f->dir, err);
+    /* What a crash left has signed nothing yet, or was to be destroyed. */
+    for (struct wm_view rest = wm_buf_view(&names.remains); status == WM_OK && key_names_next(&rest, fingerprint);)
+        status = destroy_remains(f->io, f->dir, fingerprint, err);
+    for (struct wm_view rest = wm_buf_view(&names.keys); status == WM_OK && key_names_next(&rest, fingerprint);) {
+        struct wm_key_found found = {0};
+        if (!files_find(f, fingerprint))
+            status = read_key(f, fingerprint, &found.encrypted_now, err);
+        if (status != WM_OK)
+            break;
+        const struct file_key *k = files_find(f, fingerprint);
+        WM_ASSERT(k != NULL); /* read_key() has checked that it is the key of this name */
+        found.public_part = k->rsa;
+        found.made = k->made;
+        status = each(arg, &found, err);
+    }
+    key_names_done(&names);
+    return status;
 }
 
 static enum wm_status files_make(struct wm_key_store *s, struct wm_rsa **out_public, struct wm_err *err)
@@ -277,7 +316,7 @@ static enum wm_status files_make(struct wm_key_store *s, struct wm_rsa **out_pub
     if (!public_part)
         status = wm_fail(err, WM_E_NOMEM, "no memory for a public key");
     if (status == WM_OK)
-        status = key_path(f->dir, k.fingerprint, path, err);
+        status = key_path(f->dir, k.fingerprint, ".pem", path, err);
     if (status == WM_OK)
         status = write_key(f, k.rsa, path, err);
     if (status == WM_OK)
@@ -345,34 +384,18 @@ enum wm_status wm_key_files_open(const struct wm_io *io, const char *dir, const 
 
 /* ---- what another store has taken over from ---- */
 
-struct files_end {
-    const struct wm_io *io;
-    const char *dir;
-    enum wm_status (*each)(void *arg, const char *fingerprint, struct wm_err *err);
-    void *arg;
-    struct wm_err *err;
-    enum wm_status status;
-};
-
-static int files_end_name(void *arg, const char *name)
-{
-    struct files_end *e = arg;
-    char fingerprint[WM_FINGERPRINT_BYTES];
-    if (!key_name(name, ".pem", fingerprint))
-        return 0;
-    e->status = e->each(e->arg, fingerprint, e->err);
-    if (e->status == WM_OK)
-        e->status = destroy_key(e->io, e->dir, fingerprint, e->err);
-    return e->status != WM_OK;
-}
-
 enum wm_status wm_key_files_destroy_all(const struct wm_io *io, const char *dir,
                                         enum wm_status (*each)(void *arg, const char *fingerprint, struct wm_err *err),
                                         void *arg, struct wm_err *err)
 {
-    struct files_end e = {.io = io, .dir = dir, .each = each, .arg = arg, .err = err};
-    int rc = io->list(io->ctx, dir, files_end_name, &e);
-    if (e.status == WM_OK && rc < 0)
-        return wm_fail_errno(err, -rc, "%s", dir);
-    return e.status;
+    struct key_names names;
+    char fingerprint[WM_FINGERPRINT_BYTES];
+    enum wm_status status = key_names_read(&names, io, dir, err);
+    for (struct wm_view rest = wm_buf_view(&names.keys); status == WM_OK && key_names_next(&rest, fingerprint);) {
+        status = each(arg, fingerprint, err);
+        if (status == WM_OK)
+            status = destroy_key(io, dir, fingerprint, err);
+    }
+    key_names_done(&names);
+    return status;
 }

@@ -144,7 +144,10 @@ static enum wm_status keyring_time(const struct wm_json *value, struct wm_wall_n
         !digits_to_number(zone.ptr + 1, 2, &hours) || !digits_to_number(zone.ptr + 4, 2, &minutes))
         return WM_E_INVALID;
     int64_t offset_s = hours * 3600ll + minutes * 60ll;
-    out->ns = t.ns + (zone.ptr[0] == '+' ? -offset_s : offset_s) * WM_NS_PER_S;
+    int64_t utc_s = wm_wall_seconds(t) + (zone.ptr[0] == '+' ? -offset_s : offset_s);
+    if (utc_s < 0 || utc_s > INT64_MAX / WM_NS_PER_S) /* what an epoch number may be, above */
+        return WM_E_INVALID;
+    *out = wm_wall_from_seconds(utc_s);
     return WM_OK;
 }
 
@@ -162,7 +165,12 @@ static enum wm_status keyring_read_key(const struct wm_json *entry, size_t index
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Fingerprint is not 32 hex digits", index);
         goto out;
     }
-    if (wm_base64_decode(value, &der) != WM_OK || der.len == 0 || !(k.rsa = wm_rsa_read_public(wm_buf_view(&der)))) {
+    status = wm_base64_decode(value, &der);
+    if (status == WM_E_NOMEM) {
+        (void)wm_fail(err, status, "no memory for a public key");
+        goto out;
+    }
+    if (status != WM_OK || der.len == 0 || !(k.rsa = wm_rsa_read_public(wm_buf_view(&der)))) {
         status = wm_fail(err, WM_E_INVALID, "PublicKeyList[%zu]: Value is not the base64 of an RSA public key", index);
         goto out;
     }

@@ -43,7 +43,7 @@ static void XMLCALL xml_start(void *arg, const XML_Char *name, const XML_Char **
     wm_buf_clear(&x->text);
     x->is_leaf = true;
     if (wm_buf_status(&x->path) != WM_OK)
-        xml_fail(x, WM_E_CORRUPT);
+        xml_fail(x, wm_buf_status(&x->path) == WM_E_NOMEM ? WM_E_NOMEM : WM_E_CORRUPT);
     else if (x->begin)
         x->begin(x->arg, wm_buf_cstr(&x->path));
 }
@@ -103,6 +103,7 @@ enum wm_status wm_s3_xml_parse(struct wm_view text, enum wm_status (*leaf)(void 
     if (XML_Parse(x.parser, text.len ? text.ptr : "", (int)text.len, XML_TRUE) != XML_STATUS_OK && x.status == WM_OK)
         x.status = XML_GetErrorCode(x.parser) == XML_ERROR_NO_MEMORY ? WM_E_NOMEM : WM_E_CORRUPT;
     XML_ParserFree(x.parser);
+    wm_buf_wipe(&x.text); /* answers of STS hold secrets */
     wm_buf_done(&x.path);
     wm_buf_done(&x.text);
     return x.status;

@@ -15,7 +15,7 @@ enum wm_status wm_store_init(struct wm_store *s, const struct wm_store_ops *ops,
 {
     s->magic = WM_STORE_MAGIC;
     s->ops = ops;
-    s->retry_after_ms = 0;
+    atomic_init(&s->retry_after_ms, 0);
     atomic_init(&s->cancelled, false);
     s->bucket = wm_view_dup(bucket);
     return s->bucket ? WM_OK : wm_fail(err, WM_E_NOMEM, "no memory for a store");
@@ -50,7 +50,7 @@ void wm_store_cancel(struct wm_store *s)
 
 int64_t wm_store_retry_after_ms(const struct wm_store *s)
 {
-    return s->retry_after_ms;
+    return atomic_load(&s->retry_after_ms);
 }
 
 struct wm_view wm_store_header(const struct wm_store_header *headers, size_t n, const char *name)
@@ -87,7 +87,7 @@ enum wm_status wm_store_check_key(struct wm_view key, struct wm_err *err)
 static enum wm_status store_begin(struct wm_store *s, struct wm_err *err)
 {
     WM_ASSERT(s->magic == WM_STORE_MAGIC);
-    s->retry_after_ms = 0;
+    atomic_store(&s->retry_after_ms, 0);
     if (atomic_load(&s->cancelled))
         return wm_fail(err, WM_E_END, "the store was cancelled");
     return WM_OK;

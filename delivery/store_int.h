@@ -25,7 +25,7 @@ struct wm_store {
     uint32_t magic;
     const struct wm_store_ops *ops;
     char *bucket;
-    int64_t retry_after_ms; /* set by ops while they fail */
+    atomic_llong retry_after_ms; /* set by ops while they fail */
     atomic_bool cancelled;
 };
 

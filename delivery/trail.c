@@ -37,12 +37,17 @@ struct wm_mono_ns trail_mono(const struct wm_trail *t)
     return wm_clock_mono(t->o.clock);
 }
 
+void trail_hash_text(const uint8_t hash[WM_SHA256_BYTES], char out[WM_SHA256_HEX_BYTES + 1])
+{
+    wm_hex(hash, WM_SHA256_BYTES, out);
+    out[WM_SHA256_HEX_BYTES] = '\0';
+}
+
 void trail_hash(struct wm_view bytes, char out[WM_SHA256_HEX_BYTES + 1])
 {
     uint8_t hash[WM_SHA256_BYTES];
     wm_sha256(bytes.ptr, bytes.len, hash);
-    wm_hex(hash, sizeof hash, out);
-    out[WM_SHA256_HEX_BYTES] = '\0';
+    trail_hash_text(hash, out);
 }
 
 static struct wm_wall_ns wall_or_never(int64_t s)
@@ -65,6 +70,13 @@ static enum wm_status trail_post(struct wm_trail *t)
     b->started = wall_or_never(h->started_s);
     b->latest_delivery = wall_or_never(h->latest_delivery_s);
     b->latest_digest = wall_or_never(h->latest_digest_s);
+    if (h->has_previous) {
+        bool fits = wm_view_copy(wm_view_of(h->previous_bucket), b->digest_bucket, sizeof b->digest_bucket) &&
+                    wm_view_copy(wm_view_of(h->previous_key), b->digest_key, sizeof b->digest_key) &&
+                    wm_view_copy(wm_view_of(h->previous_hash), b->digest_hash, sizeof b->digest_hash);
+        WM_ASSERT(fits); /* the ledger's are as large */
+        b->digest_end = wall_or_never(h->digest_start_s);
+    }
     b->before_records = h->before_records;
     b->delivered_records = h->delivered_records;
     b->filtered_records = h->filtered_records;
@@ -215,7 +227,7 @@ static void trail_drain(struct wm_trail *t)
     struct trail_trouble *const troubles[] = {&t->own.files, &t->own.digests, &t->own.planning};
     unsigned failures[3];
     for (size_t i = 0; i < 3; i++) {
-        troubles[i]->not_before.ns = INT64_MIN; /* what waits is tried once more, at once */
+        troubles[i]->not_before = trail_mono(t); /* what waits is tried once more, at once */
         failures[i] = troubles[i]->failures;
     }
     while (!t->own.fatal) {
@@ -322,11 +334,13 @@ static void trail_follower_name(struct wm_view trail, struct wm_buf *out)
 enum wm_status wm_trail_hold(struct wm_journal *journal, struct wm_view name, struct wm_err *err)
 {
     struct wm_buf follower;
+    struct wm_journal_stats stats;
+    wm_journal_stats(journal, &stats);
     wm_buf_init(&follower, 256);
     trail_follower_name(name, &follower);
     enum wm_status status = wm_buf_status(&follower);
-    if (status == WM_OK)
-        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), 0);
+    if (status == WM_OK) /* before the oldest entry it would count as paused */
+        status = wm_journal_set_cursor(journal, wm_buf_cstr(&follower), stats.first_seq - 1);
     wm_buf_done(&follower);
     return status == WM_OK ? WM_OK : wm_fail(err, status, "the journal does not take the cursor of trail %.*s", WM_ARG(name));
 }
@@ -405,6 +419,8 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
                        t->o.ledger_path, (unsigned long long)wm_ledger_planned_seq(t->own.ledger),
                        (unsigned long long)wm_journal_durable(t->o.journal));
     status = trail_hold(t, &gone_seq, err);
+    if (status == WM_OK && t->o.may_pause)
+        wm_journal_allow_pause(t->o.journal, t->follower);
     t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     t->own.untold = true; /* perhaps: the first turn looks */
     if (status == WM_OK)

@@ -136,7 +136,8 @@ void trail_progressed(struct wm_trail *t, struct trail_trouble *trouble, char *s
 bool trail_may_try(const struct wm_trail *t, const struct trail_trouble *trouble);
 /** A step of the ledger: books that would not balance are no failure that passes. */
 enum wm_status trail_booked(struct wm_trail *t, enum wm_status status) WM_MUST_CHECK;
-/** SHA-256 in hex, with a NUL. */
+/** SHA-256 in hex, with a NUL: of what was hashed, and of bytes. */
+void trail_hash_text(const uint8_t hash[WM_SHA256_BYTES], char out[WM_SHA256_HEX_BYTES + 1]);
 void trail_hash(struct wm_view bytes, char out[WM_SHA256_HEX_BYTES + 1]);
 
 /* ---- trail_plan.c: from the journal to planned files ---- */
@@ -148,7 +149,7 @@ enum wm_status trail_tell_journal(struct wm_trail *t, uint64_t seq, struct wm_er
  * @param out_gone_seq  everything up to here has left it
  */
 enum wm_status trail_hold(struct wm_trail *t, uint64_t *out_gone_seq, struct wm_err *err) WM_MUST_CHECK;
-/** Forget the place in the journal: an open reader keeps its segment there. */
+/** Read behind read_seq the next time. */
 void trail_reader_close(struct wm_trail *t);
 /** Take the plans that an earlier run left under way into slots. */
 enum wm_status trail_find_files(struct wm_trail *t, struct wm_err *err) WM_MUST_CHECK;

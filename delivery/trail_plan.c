@@ -257,7 +257,7 @@ static enum wm_status plan_fill(struct wm_trail *t, struct wm_ledger_file_plan *
     p->filtered = b->filtered;
     p->late_before = b->late_before;
     p->level = t->o.codec_level;
-    trail_hash(wm_buf_view(&b->body), p->hash);
+    trail_hash_text(b->sha256, p->hash);
     wm_time_iso(b->newest, p->newest);
     wm_time_iso(b->oldest, p->oldest);
     wm_trail_file_unique(p->number, unique);
@@ -290,7 +290,6 @@ static enum wm_status plan_file(struct wm_trail *t, struct wm_err *err)
 {
     struct wm_batch *b = &t->own.batch;
     const struct wm_ledger_head *h = wm_ledger_head(t->own.ledger);
-    size_t open_len = b->body.len;
     enum wm_status status = wm_batch_close(b, err);
     if (status != WM_OK)
         return status;
@@ -302,10 +301,8 @@ static enum wm_status plan_file(struct wm_trail *t, struct wm_err *err)
     status = plan_fill(t, &p, err);
     if (status == WM_OK)
         status = trail_booked(t, wm_ledger_plan_file(t->own.ledger, &p, err));
-    if (status != WM_OK) {
-        wm_buf_truncate(&b->body, open_len); /* to be closed again */
+    if (status != WM_OK)
         return status;
-    }
     struct trail_slot *s = slot_push(t);
     s->plan = p;
     return plan_pack(t, s, err);
@@ -349,7 +346,7 @@ static enum wm_status slot_refill(struct wm_trail *t, struct trail_slot *s, stru
     }
     if (status != WM_OK)
         return status;
-    trail_hash(wm_buf_view(&t->own.batch.body), hash);
+    trail_hash_text(t->own.batch.sha256, hash);
     if (strcmp(hash, s->plan.hash) != 0) {
         t->own.fatal = true;
         return wm_fail(err, WM_E_CORRUPT, "entries %llu to %llu of the journal are not what %s was planned from",

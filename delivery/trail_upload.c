@@ -99,9 +99,6 @@ static enum wm_status job_put(struct trail_worker *w, const struct trail_job *j,
     headers[n++] = (struct wm_store_header){WM_LIT("content-type"), WM_LIT("application/json")};
     if (codec)
         headers[n++] = (struct wm_store_header){WM_LIT("content-encoding"), wm_view_of(codec->content_encoding)};
-    headers[n++] = (struct wm_store_header){WM_LIT("x-amz-acl"), WM_LIT("bucket-owner-full-control")};
-    if (w->trail->o.server_side_encryption)
-        headers[n++] = (struct wm_store_header){WM_LIT("x-amz-server-side-encryption"), WM_LIT("AES256")};
     if (j->signature) {
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature"), wm_view_of(j->signature)};
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature-algorithm"), WM_LIT(WM_DIGEST_ALGORITHM)};
@@ -246,7 +243,6 @@ static void files_failed(struct wm_trail *t, const struct trail_job *j)
         t->own.sending_over = true;
     else
         trail_failed(t, &t->own.files, t->own.board.latest_delivery_error, &j->err, j->retry_after_ms);
-    trail_reader_close(t);
 }
 
 static void files_progressed(struct wm_trail *t)
@@ -290,7 +286,7 @@ static enum wm_status files_book(struct wm_trail *t, struct wm_err *err)
 
 enum wm_status trail_tend_files(struct wm_trail *t, struct wm_err *err)
 {
-    bool any = false;
+    size_t busy = 0;
     if (trail_collected(t, &t->own.claim)) {
         t->own.claimed = t->own.claim.status == WM_OK;
         if (t->own.claimed)
@@ -302,7 +298,7 @@ enum wm_status trail_tend_files(struct wm_trail *t, struct wm_err *err)
         struct trail_slot *s = trail_slot(t, i);
         if (trail_collected(t, &s->job))
             slot_collect(t, s);
-        any |= !trail_job_idle(t, &s->job);
+        busy += !trail_job_idle(t, &s->job);
     }
     enum wm_status status = files_book(t, err);
     if (status != WM_OK || t->own.sending_over || !trail_may_try(t, &t->own.files))
@@ -312,12 +308,14 @@ enum wm_status trail_tend_files(struct wm_trail *t, struct wm_err *err)
             trail_submit(t, &t->own.claim);
         return WM_OK;
     }
-    for (size_t i = 0; i < t->own.n_slots; i++) {
+    for (size_t i = 0; i < t->own.n_slots && busy < t->o.n_stores; i++) {
         struct trail_slot *s = trail_slot(t, i);
-        if (t->own.files.waiting && (any || i > 0))
+        if (t->own.files.waiting && (busy || i > 0))
             break;
-        if (!s->stored && !s->absent && (s->gone || s->packed.len) && trail_job_idle(t, &s->job))
-            slot_submit(t, s);
+        if (s->stored || s->absent || (!s->gone && !s->packed.len) || !trail_job_idle(t, &s->job))
+            continue;
+        slot_submit(t, s);
+        busy++;
     }
     return WM_OK;
 }

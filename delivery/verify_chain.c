@@ -29,28 +29,6 @@
 
 /* ---- one digest by itself ---- */
 
-static void chain_finding_of_reading(struct verify *v, const struct verify_digest *d, enum verify_reading reading)
-{
-    switch (reading) {
-    case VERIFY_READ:
-        verify_plan_line(v, VERIFY_FINDING, "no-digest", d->key, "is not a digest document");
-        break;
-    case VERIFY_ODD_SUFFIX: /* a digest's name ends in a codec's suffix */
-    case VERIFY_GONE:
-        verify_plan_line(v, VERIFY_FINDING, "vanished", d->key, "missing: it was listed a moment ago");
-        break;
-    case VERIFY_TOO_LARGE:
-        verify_plan_line(v, VERIFY_FINDING, "too-large", d->key, "is larger than a trail file or digest can be");
-        break;
-    case VERIFY_NOT_GZIP:
-        verify_plan_line(v, VERIFY_FINDING, "damaged", d->key, "is not exactly one gzip member");
-        break;
-    case VERIFY_NOT_ZSTD:
-        verify_plan_line(v, VERIFY_FINDING, "damaged", d->key, "is not exactly one zstd frame");
-        break;
-    }
-}
-
 static bool chain_key_valid(struct verify *v, const struct verify_digest *d, const struct verify_document *document)
 {
     struct wm_wall_ns from, until;
@@ -104,8 +82,9 @@ static void chain_digest(struct verify *v, struct verify_digest *d, const struct
     const struct verify_document *document = &t->document;
     d->state = VERIFY_UNKNOWN;
     memcpy(d->hash, t->hash, sizeof d->hash);
-    if (t->reading != VERIFY_READ || !document->valid) {
-        chain_finding_of_reading(v, d, t->reading);
+    const char *kind = "no-digest", *text = "is not a digest document";
+    if (verify_reading_line(t->reading, &kind, &text) || !document->valid) {
+        verify_plan_line(v, VERIFY_FINDING, kind, d->key, "%s", text);
         return;
     }
     d->state = chain_judge(v, d, document);

@@ -29,6 +29,9 @@
 
 #define VERIFY_NONE SIZE_MAX
 #define VERIFY_MAX_MESSAGE_BYTES (8 * 1024)
+/* A request that may succeed later: 5 tries over some 6 seconds. */
+#define VERIFY_TRIES 5
+#define VERIFY_RETRY_MS 400
 /* Steps that are planned and not yet settled. Enough for every thread to be busy while the oldest object is slow. */
 #define VERIFY_STEPS 512u
 /* Digests that are read ahead of the walk: more than one a thread, since a digest stands between its files and the work. */
@@ -332,9 +335,8 @@ bool verify_await(struct verify *v, struct verify_task *t);
 void verify_no_memory(struct verify *v, const char *what);
 /** A line at once, while settling. */
 void verify_say(struct verify *v, bool note, const char *kind, struct wm_view key, const char *fmt, ...) WM_PRINTF(5, 6);
-/** The finding for a reading other than VERIFY_READ. @param gone  kind and text when there is no such object */
-void verify_say_reading(struct verify *v, struct wm_view key, enum verify_reading reading, const char *gone_kind,
-                        const char *gone);
+/** The finding for an object that was not read as it should be; false for one that was. */
+bool verify_reading_line(enum verify_reading reading, const char **out_kind, const char **out_text);
 
 struct verify_time {
     char text[WM_TIME_ISO_BYTES];

@@ -128,6 +128,8 @@ void *verify_more(void *array, size_t n, size_t *cap, size_t size)
 static enum wm_status listing_add(void *arg, const struct wm_store_object *listed)
 {
     struct verify *v = arg;
+    if (v->n_objects && wm_view_cmp(listed->key, v->objects[v->n_objects - 1].key) <= 0)
+        return WM_OK; /* an earlier try came as far as here */
     struct verify_object o = {.key = wm_arena_copy(&v->names, listed->key), .size = listed->size,
                               .modified = listed->modified, .digest = VERIFY_NONE, .listed_by = VERIFY_NONE};
     struct verify_digest d = {0};
@@ -210,9 +212,30 @@ static enum wm_status listing_make_trails(struct verify *v)
     return WM_OK;
 }
 
+/* A listing that the store interrupts is begun once more; what is known by then is passed over. */
+static enum wm_status listing_take(struct verify *v)
+{
+    struct wm_stop never;
+    struct wm_err err = {0};
+    enum wm_status status;
+    wm_stop_init(&never); /* only its wait is wanted */
+    for (int try = 0;; try++) {
+        err = (struct wm_err){0};
+        status = wm_store_list(v->o->stores[0], wm_buf_view(&v->root), listing_add, v, &err);
+        bool busy = status == WM_E_UNAVAILABLE && err.http_status >= 500; /* whoever waits for a wrong name is told at once */
+        if (!busy || try + 1 == VERIFY_TRIES)
+            break;
+        (void)wm_stop_wait_ms(&never, (int64_t)VERIFY_RETRY_MS << try); /* nobody requests a stop */
+    }
+    wm_stop_done(&never);
+    if (status != WM_OK && v->err && err.message[0]) /* what listing_add() says is there already */
+        *v->err = err;
+    return status;
+}
+
 enum wm_status verify_list(struct verify *v)
 {
-    enum wm_status status = wm_store_list(v->o->stores[0], wm_buf_view(&v->root), listing_add, v, v->err);
+    enum wm_status status = listing_take(v);
     if (status != WM_OK)
         return status;
     if (v->n_digests)

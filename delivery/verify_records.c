@@ -20,8 +20,8 @@
 /* {"Records":[ is depth 2, a record's members are depth 3. */
 #define DEPTH_RECORDS 2
 #define MISSED "RecordsMissed"
-/* A record is parsed only when it names MISSED: its tree takes some ten times its text. */
-#define RECORD_ARENA_BYTES ((size_t)16 * WM_MAX_RECORD_BYTES)
+/* A record is parsed only when it names MISSED. A node of its tree has at least 2 bytes of text, and takes some 150. */
+#define RECORD_ARENA_BYTES ((size_t)128 * WM_MAX_RECORD_BYTES)
 
 /* ---- 64 bytes ---- */
 
@@ -167,16 +167,17 @@ static bool arn_names(struct wm_view arn, struct wm_view trail)
 }
 
 /* An AwsServiceEvent that says which records the trail left out. */
-static void numbers_add_missed(struct verify_numbers *n, struct wm_view record, struct wm_view trail)
+static enum wm_status numbers_add_missed(struct verify_numbers *n, struct wm_view record, struct wm_view trail)
 {
     struct wm_arena a;
     struct wm_json *r = NULL;
     int64_t first, last;
     if (record.len > WM_MAX_RECORD_BYTES)
-        return;
+        return WM_OK;
     wm_arena_init(&a, RECORD_ARENA_BYTES);
-    /* What cannot be read explains nothing, and the gap then is a finding. */
-    if (wm_json_parse(&a, record, &r, NULL) == WM_OK && wm_view_eq_str(wm_json_get_text(r, "eventType"), "AwsServiceEvent") &&
+    enum wm_status status = wm_json_parse(&a, record, &r, NULL);
+    /* What is no record of ours explains nothing, and the gap then is a finding. */
+    if (status == WM_OK && wm_view_eq_str(wm_json_get_text(r, "eventType"), "AwsServiceEvent") &&
         wm_view_eq_str(wm_json_get_text(r, "eventName"), MISSED)) {
         const struct wm_json *details = wm_json_get(r, "serviceEventDetails");
         const struct wm_json *from = wm_json_get(details, "firstSequence"), *to = wm_json_get(details, "lastSequence");
@@ -185,14 +186,15 @@ static void numbers_add_missed(struct verify_numbers *n, struct wm_view record, 
             numbers_add_range(n->missed, &n->n_missed, (uint64_t)first, (uint64_t)last);
     }
     wm_arena_done(&a);
+    return status == WM_E_NOMEM ? status : WM_OK;
 }
 
 static void record_ends(struct verify_scan *s, size_t end)
 {
     s->n.records++;
     numbers_add(&s->n, record_number(s->text.ptr, s->record, end));
-    if (s->candidate > s->record && s->candidate < end)
-        numbers_add_missed(&s->n, wm_view_sub(s->text, s->record, end + 1), s->trail);
+    if (s->candidate > s->record && s->candidate < end && s->status == WM_OK)
+        s->status = numbers_add_missed(&s->n, wm_view_sub(s->text, s->record, end + 1), s->trail);
 }
 
 /* ---- the text ---- */

@@ -43,6 +43,7 @@ struct verify_scan {
     int depth;
     size_t record;          /* where the current record begins */
     size_t candidate;       /* where the last string stands that begins as RecordsMissed; 0: none */
+    enum wm_status status;  /* WM_E_NOMEM when the numbers are not to be used for want of memory */
     struct verify_numbers n;
 };
 

@@ -109,8 +109,9 @@ void verify_settle_pending(struct verify *v, struct verify_step *s)
 {
     if (!verify_await(v, &s->task) || !rest_make_contents(v))
         return;
-    if (s->task.reading != VERIFY_READ) {
-        verify_say_reading(v, s->object->key, s->task.reading, "vanished", "missing: it was listed a moment ago");
+    const char *kind, *text;
+    if (verify_reading_line(s->task.reading, &kind, &text)) {
+        verify_say(v, false, kind, s->object->key, "%s", text);
         return;
     }
     const struct verify_object *same = rest_same_content(v, s->task.hash);

@@ -39,28 +39,22 @@ void verify_say(struct verify *v, bool note, const char *kind, struct wm_view ke
     steps_say(v, &(struct wm_verify_line){.note = note, .kind = kind, .key = key, .text = text});
 }
 
-void verify_say_reading(struct verify *v, struct wm_view key, enum verify_reading reading, const char *gone_kind,
-                        const char *gone)
+bool verify_reading_line(enum verify_reading reading, const char **out_kind, const char **out_text)
 {
-    switch (reading) {
-    case VERIFY_READ:
-        break;
-    case VERIFY_ODD_SUFFIX:
-        verify_say(v, false, "odd-suffix", key, "its name ends neither in .json.gz nor in .json.zst");
-        break;
-    case VERIFY_GONE:
-        verify_say(v, false, gone_kind, key, "%s", gone);
-        break;
-    case VERIFY_TOO_LARGE:
-        verify_say(v, false, "too-large", key, "is larger than a trail file or digest can be");
-        break;
-    case VERIFY_NOT_GZIP:
-        verify_say(v, false, "damaged", key, "is not exactly one gzip member");
-        break;
-    case VERIFY_NOT_ZSTD:
-        verify_say(v, false, "damaged", key, "is not exactly one zstd frame");
-        break;
-    }
+    static const struct {
+        const char *kind, *text;
+    } lines[] = {
+        [VERIFY_ODD_SUFFIX] = {"odd-suffix", "its name ends neither in .json.gz nor in .json.zst"},
+        [VERIFY_GONE] = {"vanished", "missing: it was listed a moment ago"},
+        [VERIFY_TOO_LARGE] = {"too-large", "is larger than a trail file or digest can be"},
+        [VERIFY_NOT_GZIP] = {"damaged", "is not exactly one gzip member"},
+        [VERIFY_NOT_ZSTD] = {"damaged", "is not exactly one zstd frame"},
+    };
+    if (reading == VERIFY_READ)
+        return false;
+    *out_kind = lines[reading].kind;
+    *out_text = lines[reading].text;
+    return true;
 }
 
 /* ---- waiting ---- */
@@ -153,14 +147,16 @@ static void settle_file_is_odd(struct verify *v)
 
 static void settle_file(struct verify *v, struct verify_step *s)
 {
-    char missing[VERIFY_MAX_MESSAGE_BYTES];
+    const char *kind, *text;
     const struct wm_view digest = v->digests[s->digest].key;
     v->result->files++;
     if (!verify_await(v, &s->task))
         return;
-    if (s->task.reading != VERIFY_READ) {
-        (void)snprintf(missing, sizeof missing, "missing: digest %.*s lists it", WM_ARG(digest)); /* keys are short */
-        verify_say_reading(v, s->object->key, s->task.reading, "missing-file", missing);
+    if (verify_reading_line(s->task.reading, &kind, &text)) {
+        if (s->task.reading == VERIFY_GONE)
+            verify_say(v, false, "missing-file", s->object->key, "missing: digest %.*s lists it", WM_ARG(digest));
+        else
+            verify_say(v, false, kind, s->object->key, "%s", text);
         settle_file_is_odd(v);
         return;
     }

@@ -8,9 +8,6 @@
 #include "waymark/banned.h"
 
 #define WORKER_MAGIC 0x5665574bu
-/* A request that may succeed later: 5 tries over some 6 seconds. */
-#define WORK_TRIES 5
-#define WORK_RETRY_MS 400
 /* Hashed and then scanned while it is in the second level of the cache. */
 #define WORK_PIECE_BYTES ((size_t)64 * 1024)
 /* The tree of one digest of WM_MAX_DIGEST_BYTES; wm_digest_read() says some 4 bytes per byte. */
@@ -35,8 +32,8 @@ static enum wm_status work_get(struct work *w, struct wm_view key, struct wm_are
         *err = (struct wm_err){0};
         wm_buf_clear(&w->body);
         enum wm_status status = wm_store_get(w->store, key, &w->body, a, headers, n, err);
-        if (status != WM_E_UNAVAILABLE || !err->retryable || try + 1 == WORK_TRIES ||
-            wm_stop_wait_ms(&w->pool->stop, (int64_t)WORK_RETRY_MS << try))
+        if (status != WM_E_UNAVAILABLE || !err->retryable || try + 1 == VERIFY_TRIES ||
+            wm_stop_wait_ms(&w->pool->stop, (int64_t)VERIFY_RETRY_MS << try))
             return status;
     }
 }
@@ -83,7 +80,7 @@ static enum wm_status work_file(struct work *w, struct verify_task *t)
     }
     wm_sha256_stream_end(w->sha256, t->hash);
     t->numbers = scan.n;
-    return WM_OK;
+    return scan.status == WM_OK ? WM_OK : wm_fail(&t->err, scan.status, "no memory to read a record");
 }
 
 /* ---- digests ---- */

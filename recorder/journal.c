@@ -58,8 +58,8 @@
  * Walk the segments in order and the frames in each. At the first place N where no valid frame follows (neither there
  * nor at the start of the next segment), look at all that lies behind, at every multiple of 8 to the end of the last
  * segment, and at the headers. If any valid frame or header claims synced_seq >= N, entry N was durable and is gone:
- * damage. Opening fails, names the place, and changes nothing. Otherwise nothing behind N was ever acknowledged: the
- * tail is torn and is cut:
+ * damage, and so it is if a follower has seen entry N. Opening fails, names the place, and changes nothing. Otherwise
+ * nothing behind N was ever acknowledged: the tail is torn and is cut:
  *
  *   - Valid frames behind N, left by a batch of which another part is missing, are overwritten with zeros; else they
  *     would count again when a new entry N happened to end where they begin. So is what a batch could have reached: an
@@ -89,7 +89,10 @@
  * any effect, and succeeds again once the preparer, which keeps trying, has made one. Calls wait for one that is only
  * slow to come before they take any lock. The end of the current segment is kept, until there is a next one, for what the
  * service itself must still write: that a follower is paused, how many calls were refused, the closing mark. The journal
- * never takes the last of the disk, and keeps a ballast there, because followers must write in order to move on.
+ * never takes the last of the disk, and keeps a ballast there, because followers must write in order to move on. Where
+ * the settings allow it, and nothing else helps, it goes on without the followers that hold the oldest segment: that is
+ * recorded first, and only then is the segment retired. It is not kept anywhere else: after a restart such a follower is
+ * one whose next entry is gone.
  */
 #include "journal_int.h"
 
@@ -151,6 +154,7 @@ enum wm_status wm_journal_open(const struct wm_journal_options *o, struct wm_jou
     j->segment_bytes = o->segment_bytes;
     j->max_bytes = o->max_bytes;
     j->ballast_bytes = o->ballast_bytes;
+    j->known_seq = o->known_seq;
     j->lock_fd = -1;
     j->pending = &j->batches[0];
     wm_mutex_init(&j->mu);
@@ -222,7 +226,6 @@ void wm_journal_close(struct wm_journal *j)
     }
     while (j->oldest) {
         struct wm_segment *seg = j->oldest;
-        WM_ASSERT(seg->pins == 0); /* readers are closed before */
         j->oldest = seg->newer;
         wm_segment_free(j, seg);
     }
@@ -490,6 +493,19 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
     return status;
 }
 
+bool wm_journal_await_commit(struct wm_journal *j)
+{
+    wm_mutex_lock(&j->mu);
+    bool writing = j->writing;
+    if (writing) { /* whatever wakes us: it is only worth waiting, not needed */
+        j->waiters++;
+        wm_cond_wait(&j->committed, &j->mu);
+        j->waiters--;
+    }
+    wm_mutex_unlock(&j->mu);
+    return writing;
+}
+
 void wm_journal_await_room(struct wm_journal *j)
 {
     if (!atomic_load_explicit(&j->cramped, memory_order_relaxed))
@@ -555,55 +571,174 @@ struct wm_segment *wm_journal_find_locked(struct wm_journal *j, uint64_t seq)
     return found && !found->retiring ? found : NULL;
 }
 
+/* The first entry behind the oldest segment; 0 when that must stay in any case. */
+static uint64_t behind_oldest_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
+{
+    uint64_t after = 0;
+    if (!j->touched || j->n_cursors == 0 || j->oldest == j->tail || atomic_load(&j->failed))
+        return 0;
+    for (const struct wm_segment *n = j->oldest->newer; n && after == 0; n = n->newer)
+        after = n->first_seq;
+    /* The newest durable entry must stay: without it nobody could tell where the numbers go on. */
+    return after <= atomic_load(&j->durable) ? after : 0;
+}
+
+static bool holds_back(const struct wm_cursor *c, uint64_t after)
+{
+    return c->paused_upto == 0 && c->seq + 1 < after;
+}
+
 bool wm_journal_retirable_locked(struct wm_journal *j)
 {
     wm_mutex_assert_held(&j->mu);
-    struct wm_segment *s = j->oldest;
-    if (!j->touched || j->n_cursors == 0 || s->pins > 0 || s == j->tail || atomic_load(&j->failed))
-        return false;
-    /* The newest durable entry must stay: without it nobody could tell where the numbers go on. */
-    uint64_t after = 0;
-    for (const struct wm_segment *n = s->newer; n && after == 0; n = n->newer)
-        after = n->first_seq;
-    if (after == 0 || after > atomic_load(&j->durable))
-        return false;
+    uint64_t after = behind_oldest_locked(j);
     for (size_t i = 0; i < j->n_cursors; i++)
-        if (j->cursors[i].seq + 1 < after)
+        if (holds_back(&j->cursors[i], after))
             return false;
-    return true;
+    return after != 0;
+}
+
+/* What a cursor has held back may go now. */
+static void let_retire_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
+{
+    if (!wm_journal_retirable_locked(j))
+        return;
+    if (j->prepare_state == PREPARE_REFUSED)
+        j->prepare_state = PREPARE_WORKING; /* calls now wait for it */
+    wm_journal_note_room_locked(j);
+    wm_cond_signal(&j->prepare_wake);
+}
+
+/* The oldest entry that is kept; next_seq when there is none. */
+static uint64_t first_seq_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
+{
+    for (const struct wm_segment *s = j->oldest; s; s = s->newer)
+        if (!s->retiring && s->first_seq != 0)
+            return s->first_seq;
+    return j->next_seq;
+}
+
+static struct wm_cursor *find_cursor_locked(struct wm_journal *j, const char *follower) WM_REQUIRES(j->mu)
+{
+    for (size_t i = 0; i < j->n_cursors; i++)
+        if (strcmp(j->cursors[i].name, follower) == 0)
+            return &j->cursors[i];
+    return NULL;
+}
+
+static struct wm_cursor *add_cursor_locked(struct wm_journal *j, const char *follower, uint64_t seq) WM_REQUIRES(j->mu)
+{
+    uint64_t first_seq = first_seq_locked(j);
+    if (j->n_cursors == JOURNAL_MAX_FOLLOWERS)
+        return NULL;
+    struct wm_cursor *c = &j->cursors[j->n_cursors++];
+    *c = (struct wm_cursor){.seq = seq};
+    (void)snprintf(c->name, sizeof c->name, "%s", follower); /* the caller has looked at its length */
+    if (seq + 1 < first_seq) /* what it needs is gone already: nothing would be gained by keeping the rest */
+        c->paused_upto = first_seq - 1;
+    return c;
 }
 
 enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower, uint64_t seq)
 {
-    enum wm_status status = WM_OK;
-    struct wm_cursor *c = NULL;
-    if (strlen(follower) >= JOURNAL_MAX_FOLLOWER_NAME)
+    if (strlen(follower) >= WM_JOURNAL_FOLLOWER_BYTES)
         return WM_E_LIMIT;
     if (seq > atomic_load(&j->durable))
         return WM_E_CORRUPT; /* it has seen what the journal does not have */
     wm_mutex_lock(&j->mu);
-    for (size_t i = 0; i < j->n_cursors && !c; i++)
-        if (strcmp(j->cursors[i].name, follower) == 0)
-            c = &j->cursors[i];
-    if (!c && j->n_cursors == JOURNAL_MAX_FOLLOWERS) {
-        status = WM_E_LIMIT;
-    } else {
-        if (!c) {
-            c = &j->cursors[j->n_cursors++];
-            (void)snprintf(c->name, sizeof c->name, "%s", follower); /* length checked above */
-            c->seq = seq;
-        }
+    struct wm_cursor *c = find_cursor_locked(j, follower);
+    if (!c)
+        c = add_cursor_locked(j, follower, seq);
+    if (c) {
         if (seq > c->seq)
             c->seq = seq;
-        if (wm_journal_retirable_locked(j)) {
-            if (j->prepare_state == PREPARE_REFUSED)
-                j->prepare_state = PREPARE_WORKING; /* calls now wait for it */
-            wm_journal_note_room_locked(j);
-            wm_cond_signal(&j->prepare_wake);
+        if (c->paused_upto != 0 && c->seq >= c->paused_upto && c->seq + 1 >= first_seq_locked(j)) {
+            c->paused_upto = 0;
+            c->resumed = true;
         }
+        let_retire_locked(j);
     }
     wm_mutex_unlock(&j->mu);
-    return status;
+    return c ? WM_OK : WM_E_LIMIT;
+}
+
+void wm_journal_allow_pause(struct wm_journal *j, const char *follower)
+{
+    wm_mutex_lock(&j->mu);
+    struct wm_cursor *c = find_cursor_locked(j, follower);
+    WM_ASSERT(c);
+    c->pausable = true;
+    wm_mutex_unlock(&j->mu);
+}
+
+bool wm_journal_find_follower(struct wm_journal *j, const char *name, struct wm_journal_follower *out)
+{
+    wm_mutex_lock(&j->mu);
+    const struct wm_cursor *c = find_cursor_locked(j, name);
+    if (c)
+        *out = (struct wm_journal_follower){.cursor = c->seq, .paused = c->paused_upto != 0};
+    wm_mutex_unlock(&j->mu);
+    return c != NULL;
+}
+
+/* ---- going on without a follower ---- */
+
+/* The follower to be given up next, so that the oldest segment can be retired; NULL when that would not help, or is not
+ * needed, or is not allowed. */
+static const struct wm_cursor *burden_locked(struct wm_journal *j, uint64_t after) WM_REQUIRES(j->mu)
+{
+    const struct wm_cursor *burden = NULL;
+    if (j->next || j->prepare_state != PREPARE_REFUSED || j->prepare_err.status != WM_E_FULL)
+        return NULL;
+    for (size_t i = 0; i < j->n_cursors; i++) {
+        const struct wm_cursor *c = &j->cursors[i];
+        if (!holds_back(c, after))
+            continue;
+        if (!c->pausable)
+            return NULL;
+        burden = c;
+    }
+    return burden;
+}
+
+bool wm_journal_notice(struct wm_journal *j, struct wm_journal_notice *out)
+{
+    wm_mutex_lock(&j->mu);
+    uint64_t after = behind_oldest_locked(j);
+    const struct wm_cursor *c = burden_locked(j, after);
+    struct wm_journal_notice n = {.pause = c != NULL};
+    if (c) {
+        n.first_seq = c->seq + 1;
+        n.last_seq = after - 1;
+        n.why = j->prepare_err;
+    }
+    for (size_t i = 0; i < j->n_cursors && !c; i++)
+        if (j->cursors[i].resumed) {
+            c = &j->cursors[i];
+            n.first_seq = c->seq + 1;
+        }
+    if (c) {
+        memcpy(n.follower, c->name, sizeof n.follower);
+        *out = n;
+    }
+    wm_mutex_unlock(&j->mu);
+    return c != NULL;
+}
+
+void wm_journal_noticed(struct wm_journal *j, const struct wm_journal_notice *n)
+{
+    wm_mutex_lock(&j->mu);
+    struct wm_cursor *c = find_cursor_locked(j, n->follower);
+    WM_ASSERT(c);
+    if (!n->pause)
+        c->resumed = false;
+    else if (c->seq >= n->last_seq)
+        c->resumed = true; /* it has moved on meanwhile, and lost nothing */
+    else {
+        c->paused_upto = n->last_seq;
+        let_retire_locked(j);
+    }
+    wm_mutex_unlock(&j->mu);
 }
 
 void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out)
@@ -615,12 +750,10 @@ void wm_journal_stats(struct wm_journal *j, struct wm_journal_stats *out)
     s.last_seq = j->next_seq - 1;
     s.durable_seq = atomic_load(&j->durable);
     s.max_bytes = j->max_bytes;
-    s.first_seq = j->next_seq;
+    s.first_seq = first_seq_locked(j);
     for (const struct wm_segment *seg = j->oldest; seg; seg = seg->newer) {
         s.segments++;
         s.bytes += seg->bytes;
-        if (!seg->retiring && seg->first_seq != 0 && seg->first_seq < s.first_seq)
-            s.first_seq = seg->first_seq;
     }
     if (j->next) {
         s.segments++;

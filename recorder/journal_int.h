@@ -163,7 +163,6 @@ struct wm_segment {
     uint64_t synced_seq; /* constant: the header's claim */
     uint32_t salt;      /* constant */
     uint64_t first_seq; /* 0: no entry yet */
-    unsigned pins;      /* readers inside */
     bool retiring;      /* the preparer is about to take the file away */
     int fd;             /* for writing, -1 when closed; the preparer's until handed over, then the committing thread's */
 };
@@ -264,7 +263,6 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 /* Segments that one batch may touch. More than 2 happen only with tiny segments or giant entries. */
 #define JOURNAL_MAX_PARTS 64u
 #define JOURNAL_MAX_FOLLOWERS 128u
-#define JOURNAL_MAX_FOLLOWER_NAME 192u
 /* How long a call waits for a segment that is being prepared, before it takes what the append says: 100 times 100 ms. */
 #define JOURNAL_PREPARE_WAITS 100
 #define JOURNAL_PREPARE_WAIT_MS 100
@@ -300,8 +298,11 @@ enum prepare_state {
 };
 
 struct wm_cursor {
-    char name[JOURNAL_MAX_FOLLOWER_NAME];
+    char name[WM_JOURNAL_FOLLOWER_BYTES];
     uint64_t seq;
+    uint64_t paused_upto; /* 0: not paused. Else the last entry known lost when it was given up */
+    bool pausable;
+    bool resumed;         /* its pause has ended, and that is not recorded yet */
 };
 
 struct wm_journal {
@@ -313,6 +314,7 @@ struct wm_journal {
     uint64_t segment_bytes;
     uint64_t max_bytes;
     uint64_t ballast_bytes;
+    uint64_t known_seq;
     uint8_t id[JOURNAL_ID_BYTES];
     int lock_fd;
     pthread_t preparer;
@@ -362,7 +364,7 @@ struct wm_journal {
 void wm_journal_fail_locked(struct wm_journal *j, const struct wm_err *err) WM_REQUIRES(j->mu);
 /** Say anew whether calls should wait, after tail, next or prepare_state has changed. */
 void wm_journal_note_room_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
-/** Is the oldest segment passed by all cursors and readers? */
+/** Is the oldest segment passed by all cursors that count? */
 bool wm_journal_retirable_locked(struct wm_journal *j) WM_REQUIRES(j->mu);
 /** The segment that holds an entry which is or will be durable; NULL when retired. */
 struct wm_segment *wm_journal_find_locked(struct wm_journal *j, uint64_t seq) WM_REQUIRES(j->mu);

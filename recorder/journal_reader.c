@@ -1,35 +1,36 @@
 /* Readers: a follower's way through the segments, up to what is durable. Format: journal.c. */
 #include "journal_int.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
 #include "waymark/banned.h"
 
+/* It holds nothing back. Where its segment is retired while it stands there, what it has read still counts; and when the
+ * file is used again, no frame in it verifies, because the salt is another: then it looks where its next entry is now. */
 struct wm_journal_reader {
     struct wm_journal *journal;
-    uint64_t next_seq;          /* the entry to give next */
-    struct wm_segment *segment; /* pinned; NULL before the first */
-    uint64_t offset;            /* of the next frame in it */
-    uint64_t window_durable;    /* what was durable when the window was filled: frames up to here are whole in it */
+    uint64_t next_seq;       /* the entry to give next */
+    uint64_t ordinal;        /* of the segment that it stands in; 0: none */
+    uint32_t salt;
+    uint64_t offset;         /* of the next frame in it */
+    uint64_t window_durable; /* what was durable when the window was filled: frames up to here are whole in it */
     struct wm_window window;
     struct wm_change changes[WM_MAX_CHANGES];
 };
 
 static void reader_leave(struct wm_journal_reader *r)
 {
-    struct wm_journal *j = r->journal;
     if (r->window.fd >= 0)
-        (void)j->io->close(j->io->ctx, r->window.fd); /* only read */
+        (void)r->journal->io->close(r->journal->io->ctx, r->window.fd); /* only read */
     r->window.fd = -1;
-    if (!r->segment)
-        return;
-    wm_mutex_lock(&j->mu);
-    r->segment->pins--;
-    if (r->segment->pins == 0 && wm_journal_retirable_locked(j))
-        wm_cond_signal(&j->prepare_wake);
-    wm_mutex_unlock(&j->mu);
-    r->segment = NULL;
+    r->ordinal = 0;
+}
+
+static enum wm_status reader_too_late(const struct wm_journal_reader *r, struct wm_err *err)
+{
+    return wm_fail(err, WM_E_NOT_FOUND, "entry %llu has been retired from the journal", (unsigned long long)r->next_seq);
 }
 
 /*
@@ -40,27 +41,32 @@ static enum wm_status reader_enter(struct wm_journal_reader *r, bool *out_moved,
 {
     struct wm_journal *j = r->journal;
     char path[SEGMENT_PATH_BYTES];
+    uint64_t ordinal = 0, bytes = 0;
+    uint32_t salt = 0;
     wm_mutex_lock(&j->mu);
-    struct wm_segment *seg = wm_journal_find_locked(j, r->next_seq);
-    if (seg && seg != r->segment)
-        seg->pins++; /* from now on it stays */
+    const struct wm_segment *seg = wm_journal_find_locked(j, r->next_seq);
+    if (seg) {
+        ordinal = seg->ordinal;
+        bytes = seg->bytes;
+        salt = seg->salt;
+    }
     wm_mutex_unlock(&j->mu);
-    if (!seg)
-        return wm_fail(err, WM_E_NOT_FOUND, "entry %llu has been retired from the journal",
-                       (unsigned long long)r->next_seq);
-    *out_moved = seg != r->segment;
+    if (ordinal == 0)
+        return reader_too_late(r, err);
+    *out_moved = ordinal != r->ordinal;
     if (!*out_moved)
         return WM_OK;
     reader_leave(r);
-    r->segment = seg;
-    r->offset = SEGMENT_HEADER_BYTES;
-    wm_segment_path(j, seg->ordinal, path);
+    wm_segment_path(j, ordinal, path);
     int fd = j->io->open(j->io->ctx, path, O_RDONLY, 0);
-    if (fd < 0) {
-        reader_leave(r); /* the next call tries again */
-        return wm_fail_errno(err, -fd, "cannot open %s", path);
-    }
-    wm_window_set(&r->window, fd, seg->bytes);
+    if (fd == -ENOENT)
+        return reader_too_late(r, err); /* since we have looked; a name is never used again */
+    if (fd < 0)
+        return wm_fail_errno(err, -fd, "cannot open %s", path); /* the next call tries again */
+    r->ordinal = ordinal;
+    r->salt = salt;
+    r->offset = SEGMENT_HEADER_BYTES;
+    wm_window_set(&r->window, fd, bytes);
     return WM_OK;
 }
 
@@ -102,7 +108,7 @@ void wm_journal_reader_close(struct wm_journal_reader *r)
 static enum wm_status reader_damage(struct wm_journal_reader *r, struct wm_err *err)
 {
     char path[SEGMENT_PATH_BYTES];
-    wm_segment_path(r->journal, r->segment->ordinal, path);
+    wm_segment_path(r->journal, r->ordinal, path);
     return wm_fail(err, WM_E_CORRUPT, "%s is damaged at byte %llu: entry %llu is not there", path,
                    (unsigned long long)r->offset, (unsigned long long)r->next_seq);
 }
@@ -115,7 +121,7 @@ static enum wm_status reader_frame(struct wm_journal_reader *r, uint64_t durable
         r->window.len = 0;
         r->window_durable = durable;
     }
-    return wm_window_frame(&r->window, r->offset, r->segment->salt, out, out_len, err);
+    return wm_window_frame(&r->window, r->offset, r->salt, out, out_len, err);
 }
 
 enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out, struct wm_err *err)
@@ -128,7 +134,7 @@ enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_ent
         size_t len;
         enum wm_status status;
         bool moved;
-        if (!r->segment) {
+        if (r->ordinal == 0) {
             status = reader_enter(r, &moved, err);
             if (status != WM_OK)
                 return status;

@@ -291,6 +291,9 @@ static enum wm_status find_end(struct recovery *r)
             r->cut_bytes += salt_end - first_behind;
         first_behind = SEGMENT_HEADER_BYTES;
     }
+    if (j->known_seq >= r->expected)
+        return damaged(r, r->last->ordinal, r->expected,
+                       "the journal ends in it, and a follower has seen more: segments are missing");
     return WM_OK;
 }
 
@@ -504,6 +507,9 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
         status = find_end(&r);
         if (status != WM_OK)
             goto out;
+    } else if (j->known_seq > 0) {
+        status = damaged(&r, 1, 1, "there is none, and a follower has seen entries: segments are missing");
+        goto out;
     }
     /* From here on nothing is in doubt, and the folder may be changed. */
     status = settle_leftovers(&r);

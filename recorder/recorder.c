@@ -18,6 +18,14 @@
 /* A copy that cannot be written is tried again after this long; meanwhile the journal keeps what it lacks. */
 #define FOLLOW_RETRY_MS 2000
 
+/* Calls that left no record. */
+struct gap {
+    uint64_t refused;
+    uint64_t answered;
+    struct wm_wall_ns first, last;
+    char reason[WM_ERR_MESSAGE_BYTES]; /* of the first */
+};
+
 struct recorder {
     struct wm_recorder face; /* first: what callers hold */
     unsigned magic;
@@ -30,6 +38,8 @@ struct recorder {
     atomic_bool failure_logged;
     atomic_bool refusing; /* the journal took no entry the last time, and the log says so */
     bool counts_differ;   /* and the log says so */
+    struct wm_mutex gap_mu;
+    struct gap gap; /* under gap_mu: not recorded yet */
     /* the follower's, handed over by open and back to close */
     struct wm_journal_reader *reader;
     uint64_t cursor;
@@ -48,6 +58,168 @@ static void note_failure(struct recorder *r, const struct wm_err *why)
 {
     if (!atomic_exchange(&r->failure_logged, true)) /* thousands of calls may learn of it */
         wm_log(WM_EV_JOURNAL_FAILED, "reason=\"%s\"", why->message);
+}
+
+/* Calls are refused because the journal takes no entries, or no longer: told once, since each call may learn of it. What
+ * is wrong with one entry alone says nothing of the next. */
+static void note_append(struct recorder *r, enum wm_status status, const struct wm_err *why)
+{
+    if (status == WM_E_FAILED)
+        note_failure(r, why);
+    else if (status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED) {
+        if (!atomic_exchange(&r->refusing, true))
+            wm_log(WM_EV_JOURNAL_REFUSES, "reason=\"%s\"", why->message);
+    } else if (status == WM_OK && atomic_load_explicit(&r->refusing, memory_order_relaxed) &&
+               atomic_exchange(&r->refusing, false)) {
+        wm_log(WM_EV_JOURNAL_ACCEPTS, "reason=\"there is room again\"");
+    }
+}
+
+/* ---- what the service itself does ---- */
+
+enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
+                                 struct wm_err *err)
+{
+    struct recorder *r = recorder_of(face);
+    char event_id[WM_UUID_BYTES];
+    struct wm_view source = WM_LIT(WM_RECORDER_SOURCE);
+    WM_ASSERT(details.len >= 2 && details.ptr[0] == '{');
+    wm_uuid(event_id);
+    const struct wm_record record = {
+        .identity = {.type = WM_IDENTITY_SERVICE, .account_id = wm_view_of(r->account_id), .invoked_by = source},
+        .event_time = wm_clock_wall(r->clock),
+        .event_source = source,
+        .event_name = wm_view_of(event_name),
+        .region = wm_view_of(r->region),
+        .source_ip = source,
+        .user_agent = source,
+        .event_id = WM_LIT(event_id),
+        .account_id = wm_view_of(r->account_id),
+        .service_event_details = details,
+    };
+    struct wm_buf text;
+    struct wm_err why = {0};
+    uint64_t seq = 0;
+    wm_buf_init(&text, WM_MAX_RECORD_BYTES);
+    enum wm_status status = wm_record_encode(&record, &text);
+    if (status != WM_OK) {
+        status = wm_fail(&why, status, "no memory to record %s", event_name);
+    } else {
+        const struct wm_entry entry = {
+            .time = record.event_time,
+            .flags = WM_ENTRY_SERVICE,
+            .event_source = source,
+            .event_name = record.event_name,
+            .principal = source,
+            .record = wm_buf_view(&text),
+        };
+        status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
+        if (status != WM_OK) /* that it fits into the room kept for it says nothing of calls */
+            note_append(r, status, &why);
+    }
+    wm_buf_done(&text);
+    if (status == WM_OK)
+        return wm_recorder_commit(face, seq, err);
+    if (err)
+        *err = why;
+    return status;
+}
+
+static enum wm_status record_notice(struct recorder *r, const struct wm_journal_notice *n, struct wm_err *err)
+{
+    struct wm_buf details;
+    wm_buf_init(&details, 4096);
+    wm_buf_add_str(&details, "{\"follower\":");
+    wm_json_write_string(&details, wm_view_of(n->follower));
+    wm_buf_addf(&details, ",\"firstSequence\":%llu", (unsigned long long)n->first_seq);
+    if (n->pause) {
+        wm_buf_addf(&details, ",\"lastSequence\":%llu,\"reason\":", (unsigned long long)n->last_seq);
+        wm_json_write_string(&details, wm_view_of(n->why.message));
+    }
+    wm_buf_add_str(&details, "}");
+    enum wm_status status = wm_buf_status(&details);
+    if (status == WM_OK)
+        status = wm_recorder_event(&r->face, n->pause ? "FollowerPaused" : "FollowerResumed", wm_buf_view(&details), err);
+    wm_buf_done(&details);
+    return status;
+}
+
+static void tend_followers(struct recorder *r)
+{
+    struct wm_journal_notice n;
+    while (wm_journal_notice(r->face.journal, &n)) {
+        struct wm_err err = {0};
+        if (record_notice(r, &n, &err) != WM_OK)
+            return; /* asked again soon; the log knows why nothing can be recorded */
+        if (n.pause)
+            wm_log(WM_EV_FOLLOWER_PAUSED, "follower=%s first_seq=%llu last_seq=%llu reason=\"%s\"", n.follower,
+                   (unsigned long long)n.first_seq, (unsigned long long)n.last_seq, n.why.message);
+        else
+            wm_log(WM_EV_FOLLOWER_RESUMED, "follower=%s first_seq=%llu", n.follower, (unsigned long long)n.first_seq);
+        wm_journal_noticed(r->face.journal, &n);
+    }
+}
+
+void wm_recorder_unrecorded(struct wm_recorder *face, const struct wm_err *why, bool answered)
+{
+    struct recorder *r = recorder_of(face);
+    struct wm_wall_ns now = wm_clock_wall(r->clock);
+    wm_mutex_lock(&r->gap_mu);
+    if (r->gap.refused + r->gap.answered == 0) {
+        r->gap.first = now;
+        memcpy(r->gap.reason, why->message, sizeof r->gap.reason);
+    }
+    r->gap.last = now;
+    if (answered)
+        r->gap.answered++;
+    else
+        r->gap.refused++;
+    wm_mutex_unlock(&r->gap_mu);
+}
+
+static enum wm_status record_gap(struct recorder *r, const struct gap *gap)
+{
+    char first[WM_TIME_ISO_BYTES], last[WM_TIME_ISO_BYTES];
+    struct wm_buf details;
+    wm_time_iso(gap->first, first);
+    wm_time_iso(gap->last, last);
+    wm_buf_init(&details, 4096);
+    wm_buf_addf(&details, "{\"firstTime\":\"%s\",\"lastTime\":\"%s\",\"refusedCalls\":%llu,\"answeredReads\":%llu,"
+                          "\"reason\":", first, last, (unsigned long long)gap->refused,
+                (unsigned long long)gap->answered);
+    wm_json_write_string(&details, wm_view_of(gap->reason));
+    wm_buf_add_str(&details, "}");
+    enum wm_status status = wm_buf_status(&details);
+    if (status == WM_OK)
+        status = wm_recorder_event(&r->face, "CallsUnrecorded", wm_buf_view(&details), NULL); /* the log knows of it */
+    wm_buf_done(&details);
+    return status;
+}
+
+/* Calls were not recorded: say how many, once it is over. */
+static void tend_gap(struct recorder *r)
+{
+    wm_mutex_lock(&r->gap_mu);
+    const struct gap gap = r->gap;
+    r->gap.refused = r->gap.answered = 0; /* what comes meanwhile is the next one's */
+    wm_mutex_unlock(&r->gap_mu);
+    if (gap.refused + gap.answered == 0 || record_gap(r, &gap) == WM_OK)
+        return;
+    wm_mutex_lock(&r->gap_mu);
+    if (r->gap.refused + r->gap.answered == 0)
+        r->gap.last = gap.last;
+    r->gap.refused += gap.refused;
+    r->gap.answered += gap.answered;
+    r->gap.first = gap.first;
+    memcpy(r->gap.reason, gap.reason, sizeof gap.reason);
+    wm_mutex_unlock(&r->gap_mu);
+}
+
+static void tend(struct recorder *r)
+{
+    tend_followers(r);
+    if (wm_journal_has_room(r->face.journal))
+        tend_gap(r);
 }
 
 /* ---- the follower ---- */
@@ -94,6 +266,7 @@ static void *follower_run(void *arg)
     for (;;) {
         struct wm_err err = {0}, why;
         bool stopping = wm_stop_requested(&r->stop); /* asked first: what came before the request is followed */
+        tend(r);
         enum wm_status status = follow_once(r, false, &err);
         if (status == WM_OK) {
             last = WM_OK;
@@ -112,7 +285,8 @@ static void *follower_run(void *arg)
         last = status;
         if (stopping)
             return NULL;
-        (void)wm_stop_wait_ms(&r->stop, FOLLOW_RETRY_MS); /* asked again above */
+        for (int64_t ms = 0; ms < FOLLOW_RETRY_MS && !wm_stop_wait_ms(&r->stop, FOLLOW_POLL_MS); ms += FOLLOW_POLL_MS)
+            tend(r);
     }
 }
 
@@ -132,6 +306,7 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
         .segment_bytes = o->segment_bytes,
         .max_bytes = o->max_journal_bytes,
         .ballast_bytes = o->ballast_bytes,
+        .known_seq = r->cursor,
     };
     enum wm_status status = wm_journal_open(&options, &r->face.journal, found, err);
     if (status == WM_E_CORRUPT)
@@ -145,24 +320,28 @@ static enum wm_status open_journal(struct recorder *r, const struct wm_recorder_
     return WM_OK;
 }
 
-static enum wm_status open_state(struct recorder *r, const struct wm_recorder_options *o,
-                                 const struct wm_journal_recovery *found, struct wm_err *err)
+static enum wm_status open_state(struct recorder *r, const struct wm_recorder_options *o, struct wm_err *err)
 {
     char path[WM_MAX_PATH_BYTES];
     int n = snprintf(path, sizeof path, "%s/state.db", o->data_dir);
     if (n < 0 || (size_t)n >= sizeof path)
         return wm_fail(err, WM_E_LIMIT, "the data folder's path is longer than %u bytes", WM_MAX_PATH_BYTES);
-    enum wm_status status = wm_state_open(path, &r->face.state, &r->cursor, err);
-    if (status != WM_OK)
-        return status;
-    /* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. */
-    if (r->cursor >= found->next_seq)
-        return wm_fail(err, WM_E_CORRUPT, "%s has seen entry %llu, but the journal ends before %llu: segments are missing",
-                       path, (unsigned long long)r->cursor, (unsigned long long)found->next_seq);
-    if (r->cursor + 1 < found->first_seq)
-        return wm_fail(err, WM_E_CORRUPT, "%s ends at entry %llu, but the journal begins at %llu: it is missing or too old",
-                       path, (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
-    return WM_OK;
+    return wm_state_open(path, &r->face.state, &r->cursor, err);
+}
+
+/* The two know of each other, so a part of the data that was lost or put back from an old copy is seen. That the
+ * journal ends too early it has found itself, before it changed anything. */
+static enum wm_status compare_state(struct recorder *r, const struct wm_journal_recovery *found, struct wm_err *err)
+{
+    uint8_t id[WM_JOURNAL_ID_BYTES];
+    wm_journal_id(r->face.journal, id);
+    enum wm_status status = wm_state_bind(r->face.state, id, err);
+    if (status == WM_OK && r->cursor + 1 < found->first_seq)
+        status = wm_fail(err, WM_E_CORRUPT, "state.db ends at entry %llu, but the journal begins at %llu: it is missing "
+                         "or too old", (unsigned long long)r->cursor, (unsigned long long)found->first_seq);
+    if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
+        status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
+    return status;
 }
 
 enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_recorder **out, struct wm_err *err)
@@ -174,6 +353,7 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     r->magic = RECORDER_MAGIC;
     r->clock = o->clock;
     wm_stop_init(&r->stop);
+    wm_mutex_init(&r->gap_mu);
 
     enum wm_status status = WM_OK;
     r->face.board = wm_board_new();
@@ -184,11 +364,11 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     if (status == WM_OK)
         status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
     if (status == WM_OK)
+        status = open_state(r, o, err);
+    if (status == WM_OK)
         status = open_journal(r, o, &found, err);
     if (status == WM_OK)
-        status = open_state(r, o, &found, err);
-    if (status == WM_OK && wm_journal_set_cursor(r->face.journal, "state", r->cursor) != WM_OK)
-        status = wm_fail(err, WM_E_CORRUPT, "the state's cursor does not fit the journal");
+        status = compare_state(r, &found, err);
     uint64_t loaded = r->cursor;
     if (status == WM_OK)
         check_counts(r);
@@ -218,12 +398,14 @@ void wm_recorder_close(struct wm_recorder *face)
     if (r->follower_runs) {
         wm_stop_request(&r->stop);
         WM_PTOK(pthread_join(r->follower, NULL));
+        tend_gap(r); /* into the room that is kept for it, be the journal full */
     }
     wm_journal_reader_close(r->reader);
     wm_journal_close(face->journal);
     wm_state_close(face->state);
     wm_board_free(face->board);
     wm_stop_done(&r->stop);
+    wm_mutex_done(&r->gap_mu);
     free(r->account_id);
     free(r->region);
     r->magic = 0;
@@ -231,21 +413,6 @@ void wm_recorder_close(struct wm_recorder *face)
 }
 
 /* ---- a call ---- */
-
-/* Calls are refused because the journal takes no entries, or no longer: told once, since each call may learn of it. What
- * is wrong with one entry alone says nothing of the next. */
-static void note_append(struct recorder *r, enum wm_status status, const struct wm_err *why)
-{
-    if (status == WM_E_FAILED)
-        note_failure(r, why);
-    else if (status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED) {
-        if (!atomic_exchange(&r->refusing, true))
-            wm_log(WM_EV_JOURNAL_REFUSES, "reason=\"%s\"", why->message);
-    } else if (status == WM_OK && atomic_load_explicit(&r->refusing, memory_order_relaxed) &&
-               atomic_exchange(&r->refusing, false)) {
-        wm_log(WM_EV_JOURNAL_ACCEPTS, "reason=\"there is room again\"");
-    }
-}
 
 enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *e, uint64_t *out_seq,
                                   struct wm_err *err)
@@ -276,51 +443,3 @@ enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm
     return status;
 }
 
-/* ---- what the service itself does ---- */
-
-enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
-                                 struct wm_err *err)
-{
-    struct recorder *r = recorder_of(face);
-    char event_id[WM_UUID_BYTES];
-    struct wm_view source = WM_LIT(WM_RECORDER_SOURCE);
-    WM_ASSERT(details.len >= 2 && details.ptr[0] == '{');
-    wm_uuid(event_id);
-    const struct wm_record record = {
-        .identity = {.type = WM_IDENTITY_SERVICE, .account_id = wm_view_of(r->account_id), .invoked_by = source},
-        .event_time = wm_clock_wall(r->clock),
-        .event_source = source,
-        .event_name = wm_view_of(event_name),
-        .region = wm_view_of(r->region),
-        .source_ip = source,
-        .user_agent = source,
-        .event_id = WM_LIT(event_id),
-        .account_id = wm_view_of(r->account_id),
-        .service_event_details = details,
-    };
-    struct wm_buf text;
-    struct wm_err why = {0};
-    uint64_t seq = 0;
-    wm_buf_init(&text, WM_MAX_RECORD_BYTES);
-    enum wm_status status = wm_record_encode(&record, &text);
-    if (status != WM_OK) {
-        status = wm_fail(&why, status, "no memory to record %s", event_name);
-    } else {
-        const struct wm_entry entry = {
-            .time = record.event_time,
-            .flags = WM_ENTRY_SERVICE,
-            .event_source = source,
-            .event_name = record.event_name,
-            .principal = source,
-            .record = wm_buf_view(&text),
-        };
-        status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
-        note_append(r, status, &why);
-    }
-    wm_buf_done(&text);
-    if (status == WM_OK)
-        return wm_recorder_commit(face, seq, err);
-    if (err)
-        *err = why;
-    return status;
-}

@@ -6,7 +6,8 @@
  * The copy: one SQLite file in WAL mode.
  *
  *     document(kind, id, document, seq)   seq: the entry that wrote it last
- *     cursor(name = 'state', seq, …)      every entry up to here is in `document`, and in one of the counts behind it
+ *     cursor(name = 'state', seq, …)      every entry up to here is in `document`, and in one of the counts behind it;
+ *                                         journal_id: of which journal, in hex; NULL until wm_state_bind()
  *
  * Documents and cursor change in one transaction, so nothing is applied twice or left out; of the changes of a document
  * within it, only the last is written (state_latest.h). synchronous=FULL: the journal
@@ -29,7 +30,7 @@
 #include "waymark/banned.h"
 
 #define STATE_MAX_LEVEL 20 /* fits a million documents of a kind, 1 in 2 per level */
-#define STATE_SCHEMA_VERSION 2
+#define STATE_SCHEMA_VERSION 3
 #define STATE_APPLICATION_ID 0x574d5354 /* "WMST" */
 /* Entries without changes move the cursor only: written when so many have passed, or when the journal falls silent. */
 #define STATE_CURSOR_LAG 65536u
@@ -402,7 +403,9 @@ static enum wm_status set_up(struct wm_state *s, const char *path, struct wm_err
                       "PRAGMA user_version=2;"
                       "COMMIT;",
                       err);
-    _Static_assert(STATE_APPLICATION_ID == 1464685396 && STATE_SCHEMA_VERSION == 2, "as in the statements above");
+    if (status == WM_OK && version < 3)
+        status = exec(s, "BEGIN; ALTER TABLE cursor ADD COLUMN journal_id TEXT; PRAGMA user_version=3; COMMIT;", err);
+    _Static_assert(STATE_APPLICATION_ID == 1464685396 && STATE_SCHEMA_VERSION == 3, "as in the statements above");
     if (status == WM_OK)
         status = prepare(s, "INSERT INTO document VALUES(?1, ?2, ?3, ?4) ON CONFLICT(kind, id)"
                             " DO UPDATE SET document = ?3, seq = ?4", &s->put, err);
@@ -428,6 +431,18 @@ static enum wm_status apply_now(struct wm_state *s, const struct wm_change *chan
         wm_state_apply(s, changes, n);
     wm_mutex_unlock(&s->mu);
     return status;
+}
+
+static bool step(sqlite3_stmt *q)
+{
+    int rc = sqlite3_step(q);
+    return sqlite3_reset(q) == SQLITE_OK && rc == SQLITE_DONE;
+}
+
+static void bind_view(sqlite3_stmt *q, int i, struct wm_view v)
+{
+    /* Cannot fail: the index exists, the text is bounded and not copied. */
+    (void)sqlite3_bind_text(q, i, v.ptr, (int)v.len, SQLITE_STATIC);
 }
 
 static struct wm_view column(sqlite3_stmt *q, int i)
@@ -523,6 +538,33 @@ enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *
     return WM_OK;
 }
 
+enum wm_status wm_state_bind(struct wm_state *s, const uint8_t id[WM_JOURNAL_ID_BYTES], struct wm_err *err)
+{
+    char hex[2 * WM_JOURNAL_ID_BYTES];
+    const struct wm_view mine = {hex, sizeof hex};
+    sqlite3_stmt *q = NULL;
+    wm_hex(id, WM_JOURNAL_ID_BYTES, hex);
+    enum wm_status status = prepare(s, "UPDATE cursor SET journal_id = ?1 WHERE journal_id IS NULL", &q, err);
+    if (status != WM_OK)
+        return status;
+    bind_view(q, 1, mine);
+    if (!step(q))
+        status = fail_sql(s, err, "bind the state's copy to its journal");
+    (void)sqlite3_finalize(q); /* reports rc once more */
+    q = NULL;
+    if (status == WM_OK)
+        status = prepare(s, "SELECT journal_id FROM cursor WHERE name = 'state'", &q, err);
+    if (status != WM_OK)
+        return status;
+    if (sqlite3_step(q) != SQLITE_ROW)
+        status = fail_sql(s, err, "read the state's copy");
+    else if (!wm_view_eq(column(q, 0), mine))
+        status = wm_fail(err, WM_E_CORRUPT, "the state belongs to journal %.*s, and this is %.*s: one of them was put in "
+                         "the other's place", WM_ARG(column(q, 0)), WM_ARG(mine));
+    (void)sqlite3_finalize(q); /* reports rc once more */
+    return status;
+}
+
 void wm_state_close(struct wm_state *s)
 {
     if (!s)
@@ -562,18 +604,6 @@ bool wm_state_counts_add_up(const struct wm_state_counts *c)
 }
 
 /* ---- following ---- */
-
-static bool step(sqlite3_stmt *q)
-{
-    int rc = sqlite3_step(q);
-    return sqlite3_reset(q) == SQLITE_OK && rc == SQLITE_DONE;
-}
-
-static void bind_view(sqlite3_stmt *q, int i, struct wm_view v)
-{
-    /* Cannot fail: the index exists, the text is bounded and not copied. */
-    (void)sqlite3_bind_text(q, i, v.ptr, (int)v.len, SQLITE_STATIC);
-}
 
 static enum wm_status store_change(struct wm_state *s, const struct wm_change *c, uint64_t seq, struct wm_err *err)
 {

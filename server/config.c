@@ -8,6 +8,8 @@
 #include "waymark/config.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "waymark/board.h"
 #include "waymark/bounds.h"
 #include "waymark/io.h"
+#include "waymark/tags.h"
 #include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
@@ -26,7 +29,7 @@ extern char **environ;
 /* A settings file is some 10 KB; more is not a settings file. */
 #define CONFIG_MAX_FILE_BYTES (1024u * 1024u)
 #define CONFIG_MAX_MEMORY_BYTES (4u * 1024u * 1024u)
-#define CONFIG_MAX_PROXIES 64u
+#define CONFIG_MAX_LIST 64u
 /* Longest name of a setting, such as "trails[63].credentials_file" or "WAYMARK_TRAILS_63_CREDENTIALS_FILE". */
 #define CONFIG_NAME_BYTES 96u
 #define CONFIG_NUMBER_BYTES 32u
@@ -46,7 +49,13 @@ enum setting_type {
     SETTING_SIZE,       /* int64_t bytes, written with a unit */
     SETTING_TIME_MS,    /* int64_t, written with a unit */
     SETTING_TIME_S,     /* likewise */
-    SETTING_ADDRESSES,  /* const char *const *, with its count behind it */
+    SETTING_LIST,       /* struct text_list */
+};
+
+/* The settings have its two members one after the other. */
+struct text_list {
+    const char *const *items;
+    size_t n;
 };
 
 struct setting {
@@ -58,6 +67,8 @@ struct setting {
     const char *expected; /* of a text: the rule in words, or the choices */
     bool (*valid)(struct wm_view v);
     const char *only;     /* trail: the store for which it means anything; NULL: both */
+    const char *with;     /* trail: a setting without which it means nothing; NULL: none */
+    const char *with_value; /* which that must have; NULL: any but its default */
     const char *help;
 };
 
@@ -72,6 +83,11 @@ static bool text_bucket(struct wm_view v);
 static bool text_prefix(struct wm_view v);
 static bool text_endpoint(struct wm_view v);
 static bool text_address_block(struct wm_view v);
+static bool text_role_arn(struct wm_view v);
+static bool text_external_id(struct wm_view v);
+static bool text_proxy(struct wm_view v);
+static bool text_word(struct wm_view v);
+static bool text_tags(struct wm_view v);
 static bool text_token(struct wm_view v);
 
 #define AT(member) offsetof(struct wm_config, member)
@@ -105,7 +121,7 @@ static const struct setting server_settings[] = {
      .min = 1000, .max = HOUR_MS, .help = "a kept-alive connection without a request is closed after"},
     {.key = "http.shutdown_timeout", .type = SETTING_TIME_MS, .offset = AT(http.shutdown_timeout_ms), .fallback = "10s",
      .min = 0, .max = HOUR_MS, .help = "a stop waits so long for calls in flight and for deliveries"},
-    {.key = "http.trusted_proxies", .type = SETTING_ADDRESSES, .offset = AT(http.trusted_proxies), .fallback = "",
+    {.key = "http.trusted_proxies", .type = SETTING_LIST, .offset = AT(http.trusted_proxies), .fallback = "",
      .valid = text_address_block, .expected = "an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8",
      .help = "addresses or blocks whose X-Forwarded-For is believed"},
     {.key = "journal.enabled", .type = SETTING_BOOL, .offset = AT(journal.enabled), .fallback = "true",
@@ -113,7 +129,13 @@ static const struct setting server_settings[] = {
     {.key = "journal.segment_bytes", .type = SETTING_SIZE, .offset = AT(journal.segment_bytes), .fallback = "64MiB",
      .min = 2 * WM_MAX_ENTRY_BYTES, .max = 1 * GIB, .help = "size of a segment file; the largest entry must fit"},
     {.key = "journal.max_bytes", .type = SETTING_SIZE, .offset = AT(journal.max_bytes), .fallback = "4GiB", .min = 0,
-     .max = INT64_MAX, .help = "of all segments; calls are refused above it; 0: no limit"},
+     .max = INT64_MAX, .help = "of all segments; 0: no limit"},
+    {.key = "journal.pause_followers", .type = SETTING_LIST, .offset = AT(journal.pause_followers), .fallback = "",
+     .valid = text_trail_name, .expected = "the name of a trail",
+     .help = "trails that a full journal goes on without, which then miss records; calls are refused for the others"},
+    {.key = "journal.reads_when_full", .type = SETTING_CHOICE, .offset = AT(journal.reads_when_full),
+     .fallback = "refuse", .expected = "refuse|answer",
+     .help = "answer: calls that cannot change anything are answered, unrecorded, when nothing can be recorded"},
     {.key = "keys.passphrase_file", .type = SETTING_TEXT, .offset = AT(keys.passphrase_file), .fallback = "",
      .valid = text_any, .help = "encrypts private keys; default: the systemd credential waymark.passphrase, or in the clear"},
     {.key = "keys.token", .type = SETTING_TEXT, .offset = AT(keys.token), .fallback = "", .valid = text_token,
@@ -125,6 +147,11 @@ static const struct setting server_settings[] = {
      .valid = text_any, .help = "the token's user PIN; default: the systemd credential waymark.token-pin"},
 };
 #undef AT
+static_assert(offsetof(struct wm_config, http.n_trusted_proxies) - offsetof(struct wm_config, http.trusted_proxies) ==
+                      offsetof(struct text_list, n) &&
+                  offsetof(struct wm_config, journal.n_pause_followers) -
+                          offsetof(struct wm_config, journal.pause_followers) == offsetof(struct text_list, n),
+              "lists stand in the settings as in struct text_list");
 
 #define AT(member) offsetof(struct wm_config_trail, member)
 static const struct setting trail_settings[] = {
@@ -152,13 +179,42 @@ static const struct setting trail_settings[] = {
     {.key = "addressing", .type = SETTING_CHOICE, .offset = AT(addressing), .fallback = "path",
      .expected = "path|virtual", .only = "s3", .help = "bucket in the path, or in the host name"},
     {.key = "credentials_file", .type = SETTING_TEXT, .offset = AT(credentials_file), .fallback = "", .valid = text_any,
-     .only = "s3", .help = "shared-credentials file; default: the environment, then ~/.aws/credentials"},
+     .only = "s3", .help = "shared-credentials file; default: as the AWS SDKs find them in the environment"},
     {.key = "profile", .type = SETTING_TEXT, .offset = AT(profile), .fallback = "", .valid = text_any, .only = "s3",
      .help = "profile in that file; default: default"},
+    {.key = "role_arn", .type = SETTING_TEXT, .offset = AT(role_arn), .fallback = "", .valid = text_role_arn,
+     .expected = "arn:…:iam:… of 20 to 2048 characters without blanks", .only = "s3",
+     .help = "role to assume with these credentials, by STS; default: none"},
+    {.key = "role_external_id", .type = SETTING_TEXT, .offset = AT(role_external_id), .fallback = "",
+     .valid = text_external_id, .expected = "2 to 1224 of A-Z a-z 0-9 _ + = , . @ : / -", .only = "s3",
+     .with = "role_arn", .help = "external id that the role asks for"},
+    {.key = "sts_endpoint", .type = SETTING_TEXT, .offset = AT(sts_endpoint), .fallback = "", .valid = text_endpoint,
+     .expected = "http://HOST[:PORT] or https://HOST[:PORT], without a path", .only = "s3", .with = "role_arn",
+     .help = "default: https://sts.REGION.amazonaws.com"},
     {.key = "ca_file", .type = SETTING_TEXT, .offset = AT(ca_file), .fallback = "", .valid = text_any, .only = "s3",
-     .help = "PEM file of the authorities to trust; default: the system's"},
+     .help = "PEM file of the authorities to trust, and no others; default: the system's"},
+    {.key = "proxy", .type = SETTING_TEXT, .offset = AT(proxy), .fallback = "", .valid = text_proxy,
+     .expected = "http://HOST:PORT or https://HOST:PORT without a login, or none", .only = "s3",
+     .help = "HTTP proxy; none: the environment's neither; default: the environment's"},
+    {.key = "acl", .type = SETTING_CHOICE, .offset = AT(acl), .fallback = "bucket-owner-full-control",
+     .expected = "none|private|bucket-owner-read|bucket-owner-full-control", .only = "s3",
+     .help = "canned ACL of each object; none: no such header"},
     {.key = "encryption", .type = SETTING_CHOICE, .offset = AT(encryption), .fallback = "none",
-     .expected = "none|AES256", .only = "s3", .help = "server-side encryption to ask the store for"},
+     .expected = "none|AES256|aws:kms", .only = "s3", .help = "server-side encryption to ask the store for"},
+    {.key = "kms_key_id", .type = SETTING_TEXT, .offset = AT(kms_key_id), .fallback = "", .valid = text_word,
+     .expected = "at most 2048 visible characters", .only = "s3", .with = "encryption", .with_value = "aws:kms",
+     .help = "key for aws:kms; default: the store's own"},
+    {.key = "storage_class", .type = SETTING_TEXT, .offset = AT(storage_class), .fallback = "",
+     .valid = text_store_region, .expected = "1 to 64 of A-Z a-z 0-9 _ -, such as STANDARD_IA", .only = "s3",
+     .help = "default: the bucket's"},
+    {.key = "tags", .type = SETTING_TEXT, .offset = AT(tags), .fallback = "", .valid = text_tags,
+     .expected = "at most 10 KEY=VALUE with commas between, no key twice, of letters, digits, blanks and + - = . _ : / @",
+     .only = "s3", .help = "tags of each object, such as team=audit,kept=7 years"},
+    {.key = "object_lock", .type = SETTING_CHOICE, .offset = AT(object_lock), .fallback = "none",
+     .expected = "none|GOVERNANCE|COMPLIANCE", .only = "s3",
+     .help = "forbid to delete and overwrite each object; the bucket must have been made with object lock"},
+    {.key = "object_lock_days", .type = SETTING_COUNT, .offset = AT(object_lock_days), .fallback = "0", .min = 0,
+     .max = 36500, .only = "s3", .with = "object_lock", .help = "from the upload on"},
     {.key = "codec", .type = SETTING_CHOICE, .offset = AT(codec), .fallback = "zstd", .expected = "zstd|gzip",
      .help = "gzip is what AWS's own tools read"},
     {.key = "codec_level", .type = SETTING_COUNT, .offset = AT(codec_level), .fallback = "0", .min = 0, .max = 19,
@@ -488,6 +544,39 @@ static bool text_endpoint(struct wm_view v)
     return wm_view_to_u64(wm_view_sub(host, 1, host.len), 65535, &port) == WM_OK && port > 0;
 }
 
+/* What an ARN or a key's name has: no blank, no control character, ASCII. */
+static bool text_word(struct wm_view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.ptr[i] <= ' ' || v.ptr[i] == 0x7f)
+            return false;
+    return v.len <= 2048;
+}
+
+/* AWS STS API Reference, "AssumeRole": RoleArn, ExternalId. MinIO's roles are "arn:minio:iam:::role/…". */
+static bool text_role_arn(struct wm_view v)
+{
+    return v.len == 0 || (v.len >= 20 && wm_view_starts(v, "arn:") && text_word(v));
+}
+
+static bool text_external_id(struct wm_view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (!is_alnum(v.ptr[i]) && (v.ptr[i] == '\0' || !strchr("_+=,.@:/-", v.ptr[i])))
+            return false;
+    return v.len == 0 || (v.len >= 2 && v.len <= 1224);
+}
+
+static bool text_proxy(struct wm_view v)
+{
+    return wm_view_eq_str(v, "none") || text_endpoint(v);
+}
+
+static bool text_tags(struct wm_view v)
+{
+    return wm_tags_valid(v);
+}
+
 static bool text_address_block(struct wm_view v)
 {
     size_t slash = wm_view_find(v, '/');
@@ -675,8 +764,8 @@ static enum wm_status config_set(struct config *c, const struct setting *s, size
         *(int64_t *)slot = n;
         break;
     }
-    case SETTING_ADDRESSES:
-        WM_ASSERT(text.len == 0); /* lists come through config_set_addresses(); this is their default */
+    case SETTING_LIST:
+        WM_ASSERT(text.len == 0); /* lists come through config_set_list(); this is their default */
         break;
     }
     if (trail == NO_TRAIL)
@@ -687,12 +776,12 @@ static enum wm_status config_set(struct config *c, const struct setting *s, size
 }
 
 /* @param items  views that live until the call returns */
-static enum wm_status config_set_addresses(struct config *c, const struct setting *s, const struct origin *o,
+static enum wm_status config_set_list(struct config *c, const struct setting *s, const struct origin *o,
                                            const struct wm_view *items, size_t n, struct wm_err *err)
 {
     char found[64];
-    if (n > CONFIG_MAX_PROXIES)
-        return config_fail(c, s, NO_TRAIL, o, err, "expected at most %u addresses or blocks", CONFIG_MAX_PROXIES);
+    if (n > CONFIG_MAX_LIST)
+        return config_fail(c, s, NO_TRAIL, o, err, "expected at most %u values", CONFIG_MAX_LIST);
     const char **list = wm_arena_alloc(&c->memory, (n + 1) * sizeof *list);
     for (size_t i = 0; list && i < n; i++) {
         if (!s->valid(items[i]))
@@ -702,8 +791,7 @@ static enum wm_status config_set_addresses(struct config *c, const struct settin
     }
     if (wm_arena_status(&c->memory) != WM_OK)
         return wm_fail(err, WM_E_NOMEM, "no memory for the settings");
-    c->pub.http.trusted_proxies = list;
-    c->pub.http.n_trusted_proxies = n;
+    *(struct text_list *)setting_slot(c, s, NO_TRAIL) = (struct text_list){list, n};
     c->server[s - server_settings] = *o;
     return WM_OK;
 }
@@ -810,21 +898,21 @@ static enum wm_status reader_set(const struct reader *r, const struct setting *s
     if (before->kind == ORIGIN_FILE)
         return reader_fail(r, node_line(key), "%s is given twice, first on line %zu", name, before->line);
     struct origin o = {ORIGIN_FILE, node_line(key)};
-    if (s->type == SETTING_ADDRESSES) {
-        struct wm_view items[CONFIG_MAX_PROXIES + 1];
+    if (s->type == SETTING_LIST) {
+        struct wm_view items[CONFIG_MAX_LIST + 1];
         size_t n = 0;
         if (value->type == YAML_SEQUENCE_NODE) {
             for (yaml_node_item_t *i = value->data.sequence.items.start; i < value->data.sequence.items.top; i++) {
                 const yaml_node_t *item = yaml_document_get_node(r->doc, *i);
                 if (item->type != YAML_SCALAR_NODE)
                     return reader_fail(r, node_line(item), "%s: expected %s", name, s->expected);
-                if (n <= CONFIG_MAX_PROXIES)
+                if (n <= CONFIG_MAX_LIST)
                     items[n++] = node_text(item);
             }
         } else if (!node_is_null(value)) {
             return reader_fail(r, node_line(value), "%s: expected a list", name);
         }
-        return config_set_addresses(c, s, &o, items, n, r->err);
+        return config_set_list(c, s, &o, items, n, r->err);
     }
     if (value->type != YAML_SCALAR_NODE)
         return reader_fail(r, node_line(value), "%s: expected one value, found a %s", name,
@@ -1139,12 +1227,12 @@ static enum wm_status config_read_environment(struct config *c, struct wm_err *e
         const char *value = getenv(name);
         if (!value)
             continue;
-        if (s->type == SETTING_ADDRESSES) {
-            struct wm_view items[CONFIG_MAX_PROXIES + 1], rest = wm_view_of(value);
+        if (s->type == SETTING_LIST) {
+            struct wm_view items[CONFIG_MAX_LIST + 1], rest = wm_view_of(value);
             size_t n = 0;
-            while (rest.len > 0 && n <= CONFIG_MAX_PROXIES)
+            while (rest.len > 0 && n <= CONFIG_MAX_LIST)
                 items[n++] = wm_view_trim(wm_view_split(&rest, ','));
-            status = config_set_addresses(c, s, &o, items, n, err);
+            status = config_set_list(c, s, &o, items, n, err);
         } else {
             status = config_set(c, s, NO_TRAIL, &o, wm_view_of(value), err);
         }
@@ -1288,6 +1376,37 @@ static void print_help(void)
 
 /* ---- rules between settings, and what follows from others ---- */
 
+/* Value of a text or a choice; NULL for the other types. */
+static const char *setting_text(struct config *c, const struct setting *s, size_t trail)
+{
+    return s->type == SETTING_TEXT || s->type == SETTING_CHOICE ? *(const char *const *)setting_slot(c, s, trail) : NULL;
+}
+
+/* Does it have its default, given or not? Of the types that a trail's settings have. */
+static bool setting_is_default(struct config *c, const struct setting *s, size_t trail)
+{
+    const char *value = setting_text(c, s, trail);
+    int64_t fallback;
+    if (value)
+        return strcmp(value, s->fallback) == 0;
+    return number_parse(s, wm_view_of(s->fallback), &fallback) &&
+           *(const int64_t *)setting_slot(c, s, trail) == fallback;
+}
+
+/* Is the other setting, which this one needs, as it must be? */
+static bool config_has_company(struct config *c, const struct setting *s, size_t trail)
+{
+    for (size_t i = 0; i < N_TRAIL; i++)
+        if (strcmp(trail_settings[i].key, s->with) == 0) {
+            if (!s->with_value)
+                return !setting_is_default(c, &trail_settings[i], trail);
+            const char *value = setting_text(c, &trail_settings[i], trail);
+            return value && strcmp(value, s->with_value) == 0;
+        }
+    WM_ASSERT(!"a setting needs one that is none");
+    return false;
+}
+
 static enum wm_status config_check_trail(struct config *c, size_t trail, struct wm_err *err)
 {
     struct wm_config_trail *t = &c->pub.trails[trail];
@@ -1297,10 +1416,16 @@ static enum wm_status config_check_trail(struct config *c, size_t trail, struct 
         const struct origin *o = origins->settings[i].kind == ORIGIN_DEFAULT ? &origins->self : &origins->settings[i];
         if (s->valid == text_trail_name && t->name[0] == '\0')
             return config_fail(c, s, trail, o, err, "expected a name, found none");
-        const char *value = s->type == SETTING_TEXT || s->type == SETTING_CHOICE
-                                ? *(const char *const *)setting_slot(c, s, trail) : NULL;
-        if (s->only && value && strcmp(s->only, t->store) != 0 && strcmp(value, s->fallback) != 0)
+        const char *value = setting_text(c, s, trail);
+        bool given = !setting_is_default(c, s, trail);
+        if (s->only && given && strcmp(s->only, t->store) != 0)
             return config_fail(c, s, trail, o, err, "means something only with \"store: %s\"", s->only);
+        if (s->with && given && !config_has_company(c, s, trail))
+            return s->with_value ? config_fail(c, s, trail, o, err, "means something only with \"%s: %s\"", s->with,
+                                               s->with_value)
+                                 : config_fail(c, s, trail, o, err, "means something only with %s", s->with);
+        if (strcmp(s->key, "object_lock") == 0 && given && t->object_lock_days == 0)
+            return config_fail(c, s, trail, o, err, "expected object_lock_days with it, 1 to 36500");
         if (strcmp(s->key, "bucket") == 0 && strcmp(t->store, "s3") == 0 && value[0] == '\0')
             return config_fail(c, s, trail, o, err, "expected the bucket's name, which \"store: s3\" needs");
         if (strcmp(s->key, "codec_level") == 0 && strcmp(t->codec, "gzip") == 0 && t->codec_level > 12)
@@ -1320,6 +1445,23 @@ static enum wm_status config_check_trail(struct config *c, size_t trail, struct 
         t->region = c->pub.region;
     if (wm_arena_status(&c->memory) != WM_OK)
         return wm_fail(err, WM_E_NOMEM, "no memory for the settings");
+    return WM_OK;
+}
+
+/* Each is a trail. The state is a follower of the journal as well, but without it nothing could be answered. */
+static enum wm_status config_check_paused(struct config *c, const struct setting *s, struct wm_err *err)
+{
+    const struct text_list *list = setting_slot(c, s, NO_TRAIL);
+    const struct origin *o = &c->server[s - server_settings];
+    for (size_t i = 0; i < list->n; i++) {
+        bool known = false;
+        for (size_t k = 0; k < c->pub.n_trails; k++)
+            known = known || strcmp(c->pub.trails[k].name, list->items[i]) == 0;
+        if (!known && strcmp(list->items[i], "state") == 0)
+            return config_fail(c, s, NO_TRAIL, o, err, "the state cannot be paused, only trails can");
+        if (!known)
+            return config_fail(c, s, NO_TRAIL, o, err, "there is no trail of the name %s", list->items[i]);
+    }
     return WM_OK;
 }
 
@@ -1352,6 +1494,9 @@ static enum wm_status config_check(struct config *c, struct wm_err *err)
         if (status != WM_OK)
             return status;
     }
+    for (size_t i = 0; i < N_SERVER; i++)
+        if (strcmp(server_settings[i].key, "journal.pause_followers") == 0)
+            return config_check_paused(c, &server_settings[i], err);
     return WM_OK;
 }
 
@@ -1397,7 +1542,7 @@ static void dump_value(struct wm_buf *out, const struct setting *s, const void *
     case SETTING_TIME_S:
         wm_buf_add_str(out, number_text(s, *(const int64_t *)slot, number));
         return;
-    case SETTING_ADDRESSES:
+    case SETTING_LIST:
         return; /* written by the caller, who knows the count */
     }
 }
@@ -1418,11 +1563,12 @@ enum wm_status wm_config_dump(const struct wm_config *c, struct wm_buf *out)
             wm_buf_add_str(out, "  ");
         }
         wm_buf_addf(out, "%.*s: ", WM_ARG(own));
-        if (s->type == SETTING_ADDRESSES) {
+        if (s->type == SETTING_LIST) {
             wm_buf_add_char(out, '[');
-            for (size_t k = 0; k < c->http.n_trusted_proxies; k++) {
+            const struct text_list *list = (const struct text_list *)(const void *)((const char *)c + s->offset);
+            for (size_t k = 0; k < list->n; k++) {
                 wm_buf_add_str(out, k ? ", " : "");
-                dump_text(out, c->http.trusted_proxies[k]);
+                dump_text(out, list->items[k]);
             }
             wm_buf_add_char(out, ']');
         } else {

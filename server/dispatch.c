@@ -17,6 +17,7 @@ struct dispatch {
     struct wm_call call;
     struct wm_reply reply;
     struct wm_json *params; /* NULL until decoded */
+    struct wm_err why;      /* why it could not be recorded */
 };
 
 /* Refuse by the name that the caller's protocol has for it. */
@@ -193,7 +194,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
     if (status == WM_OK)
         status = wm_record_encode(&record, &r->record);
     if (status != WM_OK)
-        return status;
+        return wm_fail(&p->why, status, "no memory for the record");
 
     const struct wm_entry entry = {
         .time = record.event_time,
@@ -205,7 +206,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         .changes = p->reply.changes,
         .n_changes = p->reply.n_changes,
     };
-    return wm_recorder_submit(p->d->recorder, &entry, &r->seq, NULL);
+    return wm_recorder_submit(p->d->recorder, &entry, &r->seq, &p->why);
 }
 
 /* The call needs more memory than one may use: before anything took effect it is refused, and recorded like any other,
@@ -227,7 +228,7 @@ static enum wm_status dispatch_apply(struct dispatch *p)
 {
     if (p->reply.n_changes == 0)
         return WM_OK;
-    enum wm_status status = wm_state_reserve(p->call.state, p->reply.changes, p->reply.n_changes, NULL);
+    enum wm_status status = wm_state_reserve(p->call.state, p->reply.changes, p->reply.n_changes, &p->why);
     if (status == WM_OK)
         wm_state_apply(p->call.state, p->reply.changes, p->reply.n_changes);
     return status;
@@ -256,6 +257,31 @@ void wm_dispatch_unavailable(const struct wm_dispatcher *d, struct wm_request *r
     dispatch_refuse(&p, WM_REFUSE_UNAVAILABLE, WM_LIT("The call cannot be recorded at present, so it is not carried out"));
     dispatch_write_reply(&p);
     r->seq = 0;
+}
+
+/*
+ * The call left no record. May its answer go all the same? Where the settings want that, of a caller who was proven, for
+ * what cannot change anything, and while the journal is only full: there is no effect without a record in any case.
+ */
+static bool dispatch_may_answer(const struct dispatch *p, enum wm_status status)
+{
+    const struct wm_operation *operation = p->r->route.operation;
+    bool full = status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED;
+    WM_ASSERT(!operation || !operation->read_only || p->reply.n_changes == 0);
+    return full && p->d->answer_reads && operation && operation->read_only &&
+           p->call.identity.type != WM_IDENTITY_UNKNOWN;
+}
+
+/* @param seen  every entry whose effect the answer may show: not to be told of before these are durable */
+static void dispatch_unrecorded(struct dispatch *p, enum wm_status status, uint64_t seen)
+{
+    struct wm_recorder *recorder = p->d->recorder;
+    struct wm_request *r = p->r;
+    r->unrecorded = dispatch_may_answer(p, status) && wm_recorder_commit(recorder, seen, NULL) == WM_OK;
+    if (p->d->record && status != WM_E_FAILED)
+        wm_recorder_unrecorded(recorder, &p->why, r->unrecorded);
+    if (!r->unrecorded)
+        wm_dispatch_unavailable(p->d, r);
 }
 
 void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r)
@@ -306,8 +332,11 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         status = dispatch_exhausted(&p);
     if (r->seq > 0)
         atomic_fetch_add_explicit(d->recorded, 1, memory_order_relaxed);
+    uint64_t seen = status == WM_OK ? 0 : wm_journal_appended(d->recorder->journal);
     if (changes)
         wm_state_unlock(state);
     if (status != WM_OK)
-        wm_dispatch_unavailable(d, r);
+        dispatch_unrecorded(&p, status, seen);
+    else
+        r->unrecorded = r->seq == 0;
 }

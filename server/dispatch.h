@@ -18,6 +18,7 @@ struct wm_dispatcher {
     struct wm_auth *auth;
     struct wm_recorder *recorder;
     bool record;
+    bool answer_reads;          /* while the journal is full: answer, unrecorded, what cannot change anything */
     _Atomic uint64_t *recorded; /* calls that were given an entry, counted right behind it */
 };
 

@@ -446,7 +446,7 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
     if (x->request.seq == 0)
-        count(s->o.record ? &loop->counts.refused : &loop->counts.unrecorded);
+        count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
 
 /* Make durable what was dispatched, and turn the replies of what could not be into 503. */
@@ -688,6 +688,9 @@ static void *loop_run(void *arg)
         if (timeout_ms != 0)
             (void)poll(&ready, 1, timeout_ms); /* whatever woke us: look */
         loop_take(loop);
+        /* With another loop's sync in the way: what comes until it is done can as well be in our commit. */
+        if (loop->waiting && wm_journal_await_commit(s->dispatcher.recorder->journal))
+            loop_take(loop);
 
         /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
         int64_t now = now_mono().ns;
@@ -811,7 +814,8 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     s->started = wm_clock_wall(o->env->clock);
     s->started_mono = wm_clock_mono(o->env->clock);
     s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
-                                           .record = o->record, .recorded = &s->recorded};
+                                           .record = o->record, .answer_reads = o->answer_reads,
+                                           .recorded = &s->recorded};
     enum wm_status status = WM_OK;
     if (o->threads < 1 || o->threads > 64)
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);

@@ -21,7 +21,6 @@
 
 #include "waymark/auth.h"
 #include "waymark/config.h"
-#include "waymark/credentials.h"
 #include "waymark/hash.h"
 #include "waymark/json.h"
 #include "waymark/log.h"
@@ -76,40 +75,74 @@ static enum wm_status path_too_long(const struct wm_config *c, struct wm_err *er
     return wm_fail(err, WM_E_LIMIT, "data_dir: %s is too long a path", c->data_dir);
 }
 
-/* The key that the secrets given to callers are derived from: made once, mode 0600. */
-static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
+/* Where systemd puts a credential (systemd.exec(5), "Credentials"). @return WM_E_NOT_FOUND: it gives none */
+static enum wm_status credential_path(const char *name, char out[WM_MAX_PATH_BYTES], struct wm_err *err)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (!folder)
+        return wm_fail(err, WM_E_NOT_FOUND, "there are no credentials");
+    int n = snprintf(out, WM_MAX_PATH_BYTES, "%s/%s", folder, name);
+    if (n < 0 || n >= (int)WM_MAX_PATH_BYTES)
+        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
+    return WM_OK;
+}
+
+/* @return WM_E_NOT_FOUND: no such file */
+static enum wm_status master_key_read(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
 {
     struct wm_buf text;
     wm_buf_init(&text, MASTER_KEY_BYTES);
     enum wm_status status = wm_io_read_file(&wm_io_posix, path, &text, err);
-    if (status == WM_E_NOT_FOUND) {
-        wm_random(key, MASTER_KEY_BYTES);
-        status = wm_io_replace_file(&wm_io_posix, path, (struct wm_view){(const char *)key, MASTER_KEY_BYTES}, 0600, err);
-    } else if (status == WM_OK && text.len == MASTER_KEY_BYTES) {
+    if (status == WM_OK && text.len == MASTER_KEY_BYTES)
         memcpy(key, text.data, MASTER_KEY_BYTES);
-    } else if (status == WM_OK || status == WM_E_LIMIT) {
+    else if (status == WM_OK || status == WM_E_LIMIT)
         status = wm_fail(err, WM_E_CORRUPT, "%s is not %d bytes long; put the copy back that you kept of it", path,
                          MASTER_KEY_BYTES);
-    }
     wm_buf_wipe(&text);
     wm_buf_done(&text);
     return status;
 }
 
+/*
+ * The key that the secrets given to callers are derived from: the systemd credential waymark.master-key, else the file,
+ * made once, mode 0600. Two that differ are a mistake that would give every caller another secret.
+ */
+static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
+{
+    char credential[WM_MAX_PATH_BYTES];
+    uint8_t given[MASTER_KEY_BYTES];
+    enum wm_status status = credential_path("waymark.master-key", credential, err);
+    if (status == WM_OK)
+        status = master_key_read(credential, given, err);
+    if (status != WM_OK && status != WM_E_NOT_FOUND)
+        return status;
+    bool is_given = status == WM_OK;
+    status = master_key_read(path, key, err);
+    if (status == WM_E_NOT_FOUND && is_given) {
+        memcpy(key, given, sizeof given);
+        status = WM_OK;
+    } else if (status == WM_E_NOT_FOUND) {
+        wm_random(key, MASTER_KEY_BYTES);
+        status = wm_io_replace_file(&wm_io_posix, path, (struct wm_view){(const char *)key, MASTER_KEY_BYTES}, 0600, err);
+    } else if (status == WM_OK && is_given && !wm_equal_constant_time(key, given, sizeof given)) {
+        status = wm_fail(err, WM_E_INVALID, "%s is another key than %s: one of them is to go", path, credential);
+    }
+    wm_wipe(given, sizeof given);
+    return status;
+}
+
 /* ---- keys ---- */
 
-/* The secret of a file; where none is set, the systemd credential of that name (systemd.exec(5), "Credentials"). */
+/* The secret of a file; where none is set, the systemd credential of that name, if there is one. */
 static enum wm_status secret_open(const char *file, const char *credential, struct wm_secret *out, struct wm_err *err)
 {
+    char path[WM_MAX_PATH_BYTES];
     if (file[0])
         return wm_secret_load(&wm_io_posix, file, out, err);
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    char path[WM_MAX_PATH_BYTES];
-    int n = folder ? snprintf(path, sizeof path, "%s/%s", folder, credential) : 0;
-    if (n < 0 || (size_t)n >= sizeof path)
-        return wm_fail(err, WM_E_LIMIT, "CREDENTIALS_DIRECTORY is too long a path");
-    enum wm_status status = n ? wm_secret_load(&wm_io_posix, path, out, err) : WM_E_NOT_FOUND;
-    return status == WM_E_NOT_FOUND ? WM_OK : status; /* none is given */
+    enum wm_status status = credential_path(credential, path, err);
+    if (status == WM_OK)
+        status = wm_secret_load(&wm_io_posix, path, out, err);
+    return status == WM_E_NOT_FOUND ? WM_OK : status;
 }
 
 static enum wm_status record_event(void *arg, const char *name, struct wm_view details, struct wm_err *err)
@@ -164,13 +197,29 @@ static enum wm_status signer_open(struct daemon *d, struct wm_err *err)
 
 /* ---- trails ---- */
 
-static struct wm_view env_view(const char *name)
+static struct wm_view unless_none(const char *text)
 {
-    return wm_view_of(getenv(name));
+    return strcmp(text, "none") == 0 ? WM_EMPTY : wm_view_of(text);
 }
 
-static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store **out,
-                                  struct wm_err *err)
+/* What the trail's settings name, and nothing else; otherwise as the SDKs find it. */
+static struct wm_store_credentials trail_credentials(const struct wm_config_trail *t, struct wm_store_environment *room)
+{
+    struct wm_store_credentials login = wm_store_environment(room);
+    if (t->credentials_file[0] || t->profile[0])
+        login = (struct wm_store_credentials){
+            .file = t->credentials_file[0] ? wm_view_of(t->credentials_file) : login.file,
+            .profile = wm_view_of(t->profile),
+        };
+    login.role_arn = wm_view_of(t->role_arn);
+    login.role_external_id = wm_view_of(t->role_external_id);
+    login.sts_endpoint = wm_view_of(t->sts_endpoint);
+    return login;
+}
+
+/* @param first  a handle of the trail's bucket; NULL: this is to be the first one */
+static enum wm_status trail_store(const struct wm_config *c, const struct wm_config_trail *t, struct wm_store *first,
+                                  struct wm_store **out, struct wm_err *err)
 {
     if (strcmp(t->store, "file") == 0) {
         char folder[WM_MAX_PATH_BYTES];
@@ -179,28 +228,35 @@ static enum wm_status trail_store(const struct wm_config *c, const struct wm_con
         return wm_store_file_new(&wm_io_posix, wm_view_of(t->folder[0] ? t->folder : folder),
                                  wm_view_of(t->bucket[0] ? t->bucket : "waymark"), out, err);
     }
+    if (first)
+        return wm_store_s3_share(first, out, err);
+    struct wm_store_environment room;
     struct wm_store_s3_options s3 = {
         .bucket = wm_view_of(t->bucket),
         .endpoint = wm_view_of(t->endpoint),
         .region = wm_view_of(t->region[0] ? t->region : c->region),
         .virtual_host = strcmp(t->addressing, "virtual") == 0,
-        .credentials_file = wm_view_of(t->credentials_file),
-        .profile = wm_view_of(t->profile),
+        .credentials = trail_credentials(t, &room),
         .ca_file = wm_view_of(t->ca_file),
+        .proxy = wm_view_of(t->proxy),
+        .acl = unless_none(t->acl),
+        .encryption = unless_none(t->encryption),
+        .kms_key_id = wm_view_of(t->kms_key_id),
+        .storage_class = wm_view_of(t->storage_class),
+        .tags = wm_view_of(t->tags),
+        .object_lock = unless_none(t->object_lock),
+        .object_lock_days = t->object_lock_days,
         .clock = &wm_clock_system,
     };
-    char shared_file[WM_MAX_PATH_BYTES];
-    if (!t->credentials_file[0]) { /* the SDKs' order: the environment, then the shared file */
-        s3.access_key_id = env_view("AWS_ACCESS_KEY_ID");
-        s3.secret_access_key = env_view("AWS_SECRET_ACCESS_KEY");
-        s3.session_token = env_view("AWS_SESSION_TOKEN");
-        if (!s3.access_key_id.len && getenv("HOME")) {
-            int n = snprintf(shared_file, sizeof shared_file, "%s/.aws/credentials", getenv("HOME"));
-            if (n > 0 && (size_t)n < sizeof shared_file)
-                s3.credentials_file = wm_view_of(shared_file);
-        }
-    }
     return wm_store_s3_new(&s3, out, err);
+}
+
+static bool may_pause(const struct wm_config *c, const char *trail)
+{
+    for (size_t i = 0; i < c->journal.n_pause_followers; i++)
+        if (strcmp(c->journal.pause_followers[i], trail) == 0)
+            return true;
+    return false;
 }
 
 static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail *t, struct wm_trail **out,
@@ -223,8 +279,8 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .batch_records = (uint64_t)t->batch_records,
         .batch_age_ms = t->batch_age_ms,
         .late_after_ms = t->late_after_ms,
+        .may_pause = may_pause(c, t->name),
         .digest_period_s = t->digest_period_s,
-        .server_side_encryption = strcmp(t->encryption, "AES256") == 0,
         .ledger_path = ledger,
         .journal = d->recorder->journal,
         .board = d->recorder->board,
@@ -233,7 +289,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .clock = &wm_clock_system,
     };
     for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
-        enum wm_status status = trail_store(c, t, &o.stores[o.n_stores], err);
+        enum wm_status status = trail_store(c, t, o.n_stores ? o.stores[0] : NULL, &o.stores[o.n_stores], err);
         if (status != WM_OK) {
             while (o.n_stores)
                 wm_store_free(o.stores[--o.n_stores]);
@@ -287,6 +343,7 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .services = services,
         .n_services = sizeof services / sizeof services[0],
         .record = c->journal.enabled,
+        .answer_reads = strcmp(c->journal.reads_when_full, "answer") == 0,
     };
     return wm_server_start(&server, &d->server, err);
 }

@@ -222,7 +222,28 @@ static void add_follower(struct status *s, struct wm_json *list, struct wm_view 
     wm_json_set_bool(s->arena, o, "paused", paused);
 }
 
-static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t)
+/* The journal goes on without it, be it that it has not met that yet. */
+static bool is_paused(struct wm_journal *journal, const char *follower)
+{
+    struct wm_journal_follower f;
+    return wm_journal_find_follower(journal, follower, &f) && f.paused;
+}
+
+/* As an entry of a verifier's checkpoint (docs/verification.md, "The checkpoint"). */
+static void add_newest_digest(struct status *s, struct wm_json *trail, const struct wm_board_trail *t)
+{
+    if (!t->digest_key[0]) {
+        wm_json_set_null(s->arena, trail, "newestDigest");
+        return;
+    }
+    struct wm_json *o = wm_json_set_object(s->arena, trail, "newestDigest");
+    set_text(s, o, "bucket", t->digest_bucket);
+    set_text(s, o, "key", t->digest_key);
+    set_text(s, o, "sha256", t->digest_hash);
+    set_time(s, o, "end", t->digest_end);
+}
+
+static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t, bool paused)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
     bool complete =
@@ -237,19 +258,20 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_text(s, o, "latestDeliveryError", t->latest_delivery_error);
     set_time(s, o, "latestDigest", t->latest_digest);
     set_text(s, o, "latestDigestError", t->latest_digest_error);
+    add_newest_digest(s, o, t);
     set_u64(s, o, "before", t->before_records);
     set_u64(s, o, "delivered", t->delivered_records);
     set_u64(s, o, "filtered", t->filtered_records);
     set_u64(s, o, "missed", t->missed_records);
     set_u64(s, o, "pending", durable > t->cursor_seq ? durable - t->cursor_seq : 0);
     set_lag(s, o, t->cursor_seq);
-    wm_json_set_bool(s->arena, o, "paused", t->paused);
+    wm_json_set_bool(s->arena, o, "paused", paused);
     wm_json_set_bool(s->arena, o, "complete", complete);
     if (t->latest_delivery_error[0])
         add_problem(s, wm_arena_printf(s->arena, "trail %s does not deliver: %s", t->name, t->latest_delivery_error));
     if (t->latest_digest_error[0])
         add_problem(s, wm_arena_printf(s->arena, "trail %s does not seal: %s", t->name, t->latest_digest_error));
-    if (t->paused)
+    if (paused)
         add_problem(s, wm_arena_printf(s->arena, "trail %s is paused: the journal was full", t->name));
     if (!complete)
         add_problem(s, wm_arena_printf(s->arena, "trail %s has passed %llu entries, but before, delivered, filtered "
@@ -265,8 +287,10 @@ static void add_followers_and_trails(struct status *s)
     read_counts(s); /* behind the board: no trail is further than the journal */
     add_follower(s, followers, WM_LIT("state"), s->counted.seq, false);
     for (size_t i = 0; i < n; i++) {
-        add_follower(s, followers, wm_arena_printf(s->arena, "trail:%s", all[i].name), all[i].cursor_seq, all[i].paused);
-        add_trail(s, trails, &all[i]);
+        struct wm_view name = wm_arena_printf(s->arena, "trail:%s", all[i].name);
+        bool paused = name.len && is_paused(s->m->dispatcher->recorder->journal, name.ptr);
+        add_follower(s, followers, name, all[i].cursor_seq, paused);
+        add_trail(s, trails, &all[i], paused);
     }
 }
 

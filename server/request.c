@@ -40,6 +40,7 @@ void wm_request_clear(struct wm_request *r)
     r->error_code = NULL;
     r->request_id[0] = '\0';
     r->seq = 0;
+    r->unrecorded = false;
 }
 
 void wm_request_done(struct wm_request *r)

@@ -39,6 +39,7 @@ struct wm_request {
 
     /* how it is recorded */
     uint64_t seq;                        /* of its entry; 0: none */
+    bool unrecorded;                     /* it has none, and was answered all the same, as the settings say */
     struct wm_buf record;
     struct wm_arena arena;
 };

@@ -26,6 +26,11 @@ struct wm_board_trail {
     char latest_delivery_error[64];    /* the store's error code, such as "NoSuchBucket" */
     struct wm_wall_ns latest_digest;
     char latest_digest_error[64];
+    /* The newest digest of the chain; what a verifier's checkpoint names. Empty before the first. */
+    char digest_bucket[256];
+    char digest_key[1025];
+    char digest_hash[65];       /* SHA-256 of the document, hex */
+    struct wm_wall_ns digest_end;
     /* Every entry up to cursor_seq is in one of four counts, each kept for itself: before + delivered + filtered +
        missed = cursor_seq. What is journaled beyond is pending. */
     uint64_t before_records;    /* journaled and gone before the trail began */
@@ -34,7 +39,6 @@ struct wm_board_trail {
     uint64_t missed_records;    /* left the journal before the trail could deliver them */
     uint64_t cursor_seq;
     struct wm_wall_ns oldest_pending; /* eventTime of the oldest record that is not delivered, as far as it was read */
-    bool paused;                /* the journal does not wait for the trail any more */
 };
 
 /** One public key, as ListPublicKeys gives it. */

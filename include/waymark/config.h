@@ -30,10 +30,20 @@ struct wm_config_trail {
     const char *endpoint;         /* s3 */
     const char *region;           /* s3: of the bucket; default: the server's region */
     const char *addressing;       /* s3: "path" or "virtual" */
-    const char *credentials_file; /* s3: default: the environment, then ~/.aws/credentials */
+    const char *credentials_file; /* s3: default: as the AWS SDKs find them in the environment */
     const char *profile;
+    const char *role_arn;         /* s3: role to assume, with its external id, at an STS */
+    const char *role_external_id;
+    const char *sts_endpoint;
     const char *ca_file;
-    const char *encryption;       /* s3: "none" or "AES256" */
+    const char *proxy;            /* s3: "" is the environment's, "none" none */
+    const char *acl;              /* s3: "none", or a canned ACL */
+    const char *encryption;       /* s3: "none", "AES256" or "aws:kms" */
+    const char *kms_key_id;       /* s3: with aws:kms */
+    const char *storage_class;    /* s3 */
+    const char *tags;             /* s3: "KEY=VALUE,…" */
+    const char *object_lock;      /* s3: "none", "GOVERNANCE" or "COMPLIANCE" */
+    int64_t object_lock_days;     /* s3: with object_lock */
     const char *codec;            /* "zstd" or "gzip" */
     int64_t codec_level;          /* 0: the codec's default */
     int64_t batch_bytes;
@@ -65,6 +75,9 @@ struct wm_config {
         bool enabled;             /* false: nothing is recorded; for measuring only (`scripts/bench`) */
         int64_t segment_bytes;
         int64_t max_bytes;
+        const char *const *pause_followers; /* names of trails */
+        size_t n_pause_followers;
+        const char *reads_when_full;        /* "refuse" or "answer" */
     } journal;
     struct {
         const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */

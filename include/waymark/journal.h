@@ -67,6 +67,7 @@ struct wm_journal_options {
                                  0: no limit */
     uint64_t ballast_bytes;   /* kept on the disk beside the segments for what followers must write to move on, and given
                                  up when the disk is full. Up to 1 GiB; 0: none */
+    uint64_t known_seq;       /* a follower has seen this entry: a journal that ends before has lost some. 0: none */
 };
 
 /** What recovery found; also for the log line at start. Set on WM_OK and WM_E_CORRUPT. */
@@ -126,6 +127,13 @@ uint64_t wm_journal_appended(struct wm_journal *j);
  * @thread any, not a follower   @locks takes journal.mu, none while writing
  */
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Wait for the commit that another thread has under way, since a commit would wait for it too; what is appended
+ * meanwhile, or on return, is in the next one.
+ * @return false: there was none
+ * @thread any, not a follower   @locks takes journal.mu
+ */
+bool wm_journal_await_commit(struct wm_journal *j);
 
 /** The journal's identity: made with it, in each of its segments. @thread any */
 void wm_journal_id(const struct wm_journal *j, uint8_t out_id[WM_JOURNAL_ID_BYTES]);
@@ -142,11 +150,44 @@ bool wm_journal_failed(struct wm_journal *j, struct wm_err *out_why);
  * Declare a follower's progress: it needs nothing up to and including seq, and that is durable on its side. Register
  * each follower before the first append (seq 0 if it has seen nothing): nothing is retired before that append, and
  * nothing as long as no follower is registered. A name never registered holds nothing back. Going back is ignored.
+ *
+ * A follower may be paused: the journal keeps nothing for it. That is so when it was given up (see wm_journal_notice()),
+ * and when it registers with a cursor from before the oldest entry kept, as a paused one does after a restart. The pause
+ * ends with the call that says that it needs nothing that is gone: seq is first_seq - 1 of wm_journal_stats() or more, and
+ * behind what it was given up for. Where entries are retired meanwhile the pause goes on, and first_seq has moved.
  * @return WM_OK; WM_E_CORRUPT (seq is above what is durable: the journal has lost entries that the follower has seen);
  *         WM_E_LIMIT (too many followers, or a name of 192 bytes or more)
  * @thread any   @locks takes journal.mu
  */
 enum wm_status wm_journal_set_cursor(struct wm_journal *j, const char *follower, uint64_t seq) WM_MUST_CHECK;
+
+/** The journal may go on without this follower, which is registered, when it is full. @thread any   @locks takes journal.mu */
+void wm_journal_allow_pause(struct wm_journal *j, const char *follower);
+
+#define WM_JOURNAL_FOLLOWER_BYTES 192
+struct wm_journal_follower {
+    uint64_t cursor;
+    bool paused;
+};
+/** False when there is none of that name. @thread any   @locks takes journal.mu */
+bool wm_journal_find_follower(struct wm_journal *j, const char *name, struct wm_journal_follower *out);
+
+/** Something about a follower that is to be recorded, and told when it is. */
+struct wm_journal_notice {
+    bool pause;            /* it is to be given up; else its pause has ended */
+    char follower[WM_JOURNAL_FOLLOWER_BYTES];
+    uint64_t first_seq;    /* pause: the first and the last entry that it loses, as far as is known now: more may follow. */
+    uint64_t last_seq;     /* Else: the first that is kept for it again, and 0 */
+    struct wm_err why;     /* pause: why the next segment cannot be made */
+};
+/**
+ * Is there such a thing? A follower is to be given up when there is no room for the next segment, and the oldest one is
+ * held by none but followers that may be paused; they come one after the other.
+ * @thread any   @locks takes journal.mu
+ */
+bool wm_journal_notice(struct wm_journal *j, struct wm_journal_notice *out);
+/** That is recorded now, durably. Only with this is the follower given up. @thread any   @locks takes journal.mu */
+void wm_journal_noticed(struct wm_journal *j, const struct wm_journal_notice *n);
 
 struct wm_journal_stats {
     uint64_t appended;       /* entries since open */
@@ -169,6 +210,7 @@ bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.
+ * A reader holds nothing back: that is what its owner's cursor is for.
  * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable); WM_E_IO; WM_E_NOMEM
  * @thread the follower's; one reader belongs to one thread
  */
@@ -178,7 +220,8 @@ void wm_journal_reader_close(struct wm_journal_reader *r); /* NULL allowed */
 
 /**
  * The next entry. Its views are valid until the next call with the same reader.
- * @return WM_OK; WM_E_END (nothing more is durable yet); WM_E_NOT_FOUND (retired: the reader's owner has no cursor);
+ * @return WM_OK; WM_E_END (nothing more is durable yet); WM_E_NOT_FOUND (retired: the reader's owner has no cursor,
+ *         or is paused);
  *         WM_E_CORRUPT; WM_E_UNSUPPORTED; WM_E_IO; WM_E_NOMEM
  */
 enum wm_status wm_journal_reader_next(struct wm_journal_reader *r, struct wm_entry *out,

@@ -51,14 +51,30 @@ enum wm_status wm_recorder_submit(struct wm_recorder *r, const struct wm_entry *
 /** As wm_journal_commit(). */
 enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm_err *err) WM_MUST_CHECK;
 
+/**
+ * A call could not be recorded, because of what wm_recorder_submit() returned (not WM_E_FAILED: a failed journal takes
+ * no event either). They are counted, and told as one event, CallsUnrecorded, when the journal takes entries again, or when
+ * the recorder is closed; what was counted before a kill is lost.
+ * @param answered  it was a read, and was answered all the same; else it was refused
+ * @thread any   @locks takes one of its own
+ */
+void wm_recorder_unrecorded(struct wm_recorder *r, const struct wm_err *why, bool answered);
+
 /** Who acts, and where from, in the records of what the service itself does. */
 #define WM_RECORDER_SOURCE "waymark.amazonaws.com"
 
 /**
  * Record what the service itself has done, or is about to do, that belongs into the trail: an event of CloudTrail's type
- * AwsServiceEvent (User Guide, "AWS service events"), whose source is Waymark. Durable on WM_OK, so
- * that what must not happen unrecorded is done behind this call.
- * @param event_name  a verb and a noun, as operations are named: "PauseFollower"
+ * AwsServiceEvent (User Guide, "AWS service events"), whose source is Waymark. Durable on WM_OK, so that what must not
+ * happen unrecorded is done behind this call.
+ *
+ * The recorder itself records:
+ *   FollowerPaused    {follower, firstSequence, lastSequence, reason}: before the journal goes on without a follower; it
+ *                     loses these entries, and those that are retired until it has resumed
+ *   FollowerResumed   {follower, firstSequence}: from this entry on nothing is retired any more that it has not read
+ *   CallsUnrecorded   {firstTime, lastTime, refusedCalls, answeredReads, reason}: calls of that time which have no record
+ *
+ * @param event_name  a noun and what has become of it: "FollowerPaused"
  * @param details     a JSON object: serviceEventDetails
  * @return as wm_journal_append() and wm_journal_commit(), whose failures the log is told of
  * @thread any that holds no lock, for it waits on the disk; a follower too, which then writes what others wait for

@@ -39,6 +39,7 @@ struct wm_server_options {
     const struct wm_service *const *services;
     size_t n_services;
     bool record;                      /* false: calls are answered without an entry in the journal (for measuring) */
+    bool answer_reads;                /* calls that cannot change anything are answered, unrecorded, when it is full */
 };
 
 /** Listen and start the loops. @return WM_E_INVALID (*err names the option), WM_E_IO (address in use …), WM_E_NOMEM */

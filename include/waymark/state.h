@@ -26,6 +26,11 @@ struct wm_state;
 enum wm_status wm_state_open(const char *path, struct wm_state **out, uint64_t *out_cursor,
                              struct wm_err *err) WM_MUST_CHECK;
 void wm_state_close(struct wm_state *s); /* NULL allowed */
+/**
+ * The journal that the copy follows: taken down the first time, compared from then on.
+ * @return WM_OK; WM_E_CORRUPT (it follows another one); WM_E_IO, WM_E_FULL …
+ */
+enum wm_status wm_state_bind(struct wm_state *s, const uint8_t id[WM_JOURNAL_ID_BYTES], struct wm_err *err) WM_MUST_CHECK;
 
 /**
  * How many entries of each kind the copy has been brought past since the journal's first: counted one by one as they are

@@ -52,7 +52,6 @@ struct wm_trail_options {
     int64_t batch_age_ms;          /* a record waits at most so long for company */
     int64_t late_after_ms;         /* a record that waited so much longer has the addendum DELIVERY_DELAY; 0: none has */
     int64_t digest_period_s;       /* 1 to 86,400; AWS: 3,600 */
-    bool server_side_encryption;   /* x-amz-server-side-encryption: AES256 */
     const char *ledger_path;       /* SQLite file of this trail, made when absent */
     struct wm_store *stores[WM_TRAIL_MAX_UPLOADS]; /* handles of one store, so many uploads at a time; handed over: freed
                                       with the trail, also when wm_trail_start fails */
@@ -60,6 +59,7 @@ struct wm_trail_options {
     struct wm_journal *journal;
     struct wm_board *board;
     struct wm_signer *signer;
+    bool may_pause;                /* a full journal may go on without this trail (journal.h, wm_journal_notice) */
     struct wm_trail_recorder recorder; /* event NULL: what is missed is only logged */
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */

@@ -102,33 +102,16 @@ static enum wm_status open_s3(const struct verify_arguments *a, struct wm_view *
     while (rest.len && rest.ptr[rest.len - 1] == '/')
         rest.len--;
     *out_prefix = rest;
-    struct wm_buf credentials;
-    wm_buf_init(&credentials, WM_MAX_PATH_BYTES);
-    struct wm_store_s3_options o = {
+    struct wm_store_environment room;
+    const struct wm_store_s3_options o = {
         .bucket = bucket,
         .endpoint = wm_view_of(first_of(a->endpoint_url, env("AWS_ENDPOINT_URL_S3"), env("AWS_ENDPOINT_URL"))),
         .region = wm_view_of(first_of(a->region, env("AWS_REGION"), env("AWS_DEFAULT_REGION"))),
-        .access_key_id = wm_view_of(env("AWS_ACCESS_KEY_ID")),
-        .secret_access_key = wm_view_of(env("AWS_SECRET_ACCESS_KEY")),
-        .session_token = wm_view_of(env("AWS_SESSION_TOKEN")),
-        .profile = wm_view_of(env("AWS_PROFILE")),
+        .credentials = wm_store_environment(&room),
         .ca_file = wm_view_of(env("AWS_CA_BUNDLE")),
         .clock = &wm_clock_system,
     };
-    if (!o.access_key_id.len) {
-        if (env("AWS_SHARED_CREDENTIALS_FILE"))
-            wm_buf_add_str(&credentials, env("AWS_SHARED_CREDENTIALS_FILE"));
-        else if (env("HOME"))
-            wm_buf_addf(&credentials, "%s/.aws/credentials", env("HOME"));
-        o.credentials_file = wm_buf_view(&credentials);
-    }
-    enum wm_status status = wm_buf_status(&credentials);
-    if (status != WM_OK)
-        status = wm_fail(err, status, "the path of the credentials file is too long");
-    else
-        status = wm_store_s3_new(&o, out, err);
-    wm_buf_done(&credentials);
-    return status;
+    return wm_store_s3_new(&o, out, err);
 }
 
 /* ---- the keys ---- */
@@ -184,7 +167,8 @@ static enum wm_status open_stores(const struct verify_arguments *a, struct wm_bu
         status = split_folder(wm_view_of(a->target), root, &t->prefix, err);
     for (unsigned i = 0; i < jobs && status == WM_OK; i++) {
         if (is_s3)
-            status = open_s3(a, &t->prefix, &t->stores[i], err);
+            status = i == 0 ? open_s3(a, &t->prefix, &t->stores[0], err)
+                            : wm_store_s3_share(t->stores[0], &t->stores[i], err);
         else if (!is_tar)
             status = wm_store_file_new(&wm_io_posix, wm_buf_view(root), WM_EMPTY, &t->stores[i], err);
         else if (i == 0)

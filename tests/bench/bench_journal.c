@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/bench.h"
 #include "tests/support/folder.h"
 #include "waymark/journal.h"
 #include "waymark/log.h"
@@ -32,25 +32,6 @@ static _Noreturn void give_up(const char *what)
 {
     fprintf(stderr, "bench_journal: %s\n", what);
     exit(1);
-}
-
-static double now_s(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return *x < *y ? -1 : *x > *y;
-}
-
-static double median(double *v, unsigned n)
-{
-    qsort(v, n, sizeof *v, by_value);
-    return v[n / 2];
 }
 
 /* ---- the record that is measured: a CreateChannel of some 1.3 KB ---- */
@@ -69,7 +50,7 @@ static struct wm_record sample(void)
 {
     return (struct wm_record){
         .identity = {WM_IDENTITY_ROOT, WM_LIT("111122223333"), WM_LIT("arn:aws:iam::111122223333:root"),
-                     WM_LIT("111122223333"), WM_LIT("AKIAZ3XK7Q2EXAMPLE77")},
+                     WM_LIT("111122223333"), WM_LIT("AKIAZ3XK7Q2EXAMPLE77"), WM_EMPTY},
         .event_time = {1772359632000000000},
         .event_source = WM_LIT("mediapackage.amazonaws.com"),
         .event_name = WM_LIT("CreateChannel"),

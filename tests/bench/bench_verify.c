@@ -1,11 +1,11 @@
 /*
  * What a verification is made of, beside the least that it cannot do without. For scripts/bench verify.
  *
- *     bench_verify make FOLDER MB gzip|zstd [RECORDS]   FOLDER/bucket: a trail with so much content, in files of 5 MB, a
- *                                                       digest each 20 of them; FOLDER/keys. RECORDS: records to use, one
- *                                                       a line; otherwise some are made up
- *     bench_verify alone FOLDER                         seconds of one core to inflate all trail files of FOLDER/bucket,
- *                                                       and to hash what comes out; each by itself, from memory
+ *     bench_verify make FOLDER MB KB gzip|zstd [RECORDS]   FOLDER/bucket: a trail with so many MB of content, in files of
+ *                                                          so many KB, a digest each 100 MB or 200 files; FOLDER/keys.
+ *                                                          RECORDS: records to use, one a line; otherwise some are made up
+ *     bench_verify alone FOLDER                            seconds of one core to inflate all trail files of
+ *                                                          FOLDER/bucket, and to hash what comes out; each by itself
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +22,8 @@
 
 #include "waymark/banned.h"
 
-#define FILE_BYTES (5u * 1000u * 1000u)
-#define FILES_EACH 20
+#define DIGEST_BYTES (100u * 1000u * 1000u)
+#define FILES_EACH 200
 #define PERIOD_S 3600
 #define MAX_RECORDS_BYTES ((size_t)256 * 1024 * 1024)
 #define BUCKET "evidence"
@@ -55,7 +55,7 @@ static struct {
     struct wm_trail_naming naming;
     struct wm_view source; /* records, one a line */
     struct wm_view rest;
-    uint64_t sequence, files;
+    uint64_t sequence, files, file_bytes;
     int64_t now;
     char previous_key[WM_MAX_OBJECT_KEY_BYTES], previous_hash[WM_SHA256_HEX_BYTES + 1];
     char previous_signature[WM_SIGNATURE_HEX_BYTES];
@@ -145,10 +145,10 @@ static void make_file(char key[WM_MAX_OBJECT_KEY_BYTES], char hash[WM_SHA256_HEX
 {
     char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
     struct wm_buf text, name;
-    wm_buf_init(&text, 2 * FILE_BYTES);
+    wm_buf_init(&text, WM_MAX_OBJECT_BYTES);
     wm_buf_init(&name, WM_MAX_OBJECT_KEY_BYTES - 1);
     wm_buf_add_str(&text, "{\"Records\":[");
-    for (bool first = true; text.len < FILE_BYTES; first = false) {
+    for (bool first = true; text.len < trail.file_bytes; first = false) {
         wm_buf_add_str(&text, first ? "" : ",");
         add_record(&text);
     }
@@ -202,7 +202,7 @@ static void make_period(size_t n_files)
     wm_buf_done(&key);
 }
 
-static void make(const char *folder, uint64_t mb, const char *codec, const char *records)
+static void make(const char *folder, uint64_t mb, uint64_t kb, const char *codec, const char *records)
 {
     char bucket[WM_MAX_PATH_BYTES], keys[WM_MAX_PATH_BYTES];
     static struct wm_buf source;
@@ -222,10 +222,12 @@ static void make(const char *folder, uint64_t mb, const char *codec, const char 
     must(wm_store_file_new(&wm_io_posix, wm_view_of(bucket), WM_LIT(BUCKET), &trail.store, &err), &err);
     must(wm_signer_open(&options, &trail.signer, &err), &err);
     /* in the past, of hours that one key covers */
-    uint64_t files = (mb * 1000000 + FILE_BYTES - 1) / FILE_BYTES;
-    trail.now = (int64_t)time(NULL) / PERIOD_S * PERIOD_S - PERIOD_S * (int64_t)(files / FILES_EACH + 2);
+    trail.file_bytes = kb * 1000;
+    uint64_t files = (mb * 1000000 + trail.file_bytes - 1) / trail.file_bytes, each = DIGEST_BYTES / trail.file_bytes;
+    each = each > FILES_EACH ? FILES_EACH : each < 1 ? 1 : each;
+    trail.now = (int64_t)time(NULL) / PERIOD_S * PERIOD_S - PERIOD_S * (int64_t)(files / each + 2);
     for (uint64_t left = files; left > 0;) {
-        size_t n = left < FILES_EACH ? (size_t)left : FILES_EACH;
+        size_t n = (size_t)(left < each ? left : each);
         make_period(n);
         left -= n;
     }
@@ -283,9 +285,10 @@ static void measure_all(const char *folder)
 
 int main(int argc, char **argv)
 {
-    uint64_t mb;
-    if (argc >= 5 && strcmp(argv[1], "make") == 0 && wm_view_to_u64(wm_view_of(argv[3]), 1000000, &mb) == WM_OK && mb)
-        make(argv[2], mb, argv[4], argc > 5 ? argv[5] : NULL);
+    uint64_t mb, kb;
+    if (argc >= 6 && strcmp(argv[1], "make") == 0 && wm_view_to_u64(wm_view_of(argv[3]), 1000000, &mb) == WM_OK && mb &&
+        wm_view_to_u64(wm_view_of(argv[4]), 50000, &kb) == WM_OK && kb)
+        make(argv[2], mb, kb, argv[5], argc > 6 ? argv[6] : NULL);
     else if (argc == 3 && strcmp(argv[1], "alone") == 0)
         measure_all(argv[2]);
     else

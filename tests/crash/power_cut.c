@@ -50,7 +50,7 @@ struct world {
 };
 
 static struct world w;
-static uint64_t total_lives, total_acknowledged, total_recovered, total_cut, total_sync_failures;
+static uint64_t total_lives, total_acknowledged, total_recovered, total_cut, total_sync_failures, total_paused;
 
 static _Noreturn void fail(const char *file, int line, const char *cond)
 {
@@ -146,6 +146,7 @@ static enum wm_status open_journal(struct sim_disk *disk, uint64_t segment_bytes
         .io = sim_disk_io(disk),
         .clock = &wm_clock_system,
         .segment_bytes = segment_bytes,
+        .max_bytes = 4 * SMALL,
         .ballast_bytes = SMALL / 4,
     };
     return wm_journal_open(&o, out, rec, err);
@@ -258,11 +259,35 @@ static enum wm_status append_batch(struct wm_journal *j)
     return status;
 }
 
+/* Nothing is kept for a trail that was given up, until it has what is left. */
+static void note_needed(struct wm_journal *j)
+{
+    struct wm_journal_follower f;
+    CHECK(wm_journal_find_follower(j, "trail", &f));
+    w.oldest_needed = w.state < w.trail || f.paused ? w.state : w.trail;
+}
+
 static void tell_cursors(struct wm_journal *j)
 {
     w.oldest_needed = w.state < w.trail ? w.state : w.trail;
     CHECK(wm_journal_set_cursor(j, "state", w.state) == WM_OK);
     CHECK(wm_journal_set_cursor(j, "trail", w.trail) == WM_OK);
+    wm_journal_allow_pause(j, "trail");
+    note_needed(j);
+    settle(j);
+}
+
+/* It is full: go on without the trail, if that helps. */
+static void make_room(struct wm_journal *j)
+{
+    struct wm_journal_notice n;
+    while (wm_journal_notice(j, &n)) {
+        CHECK(strcmp(n.follower, "trail") == 0 && (!n.pause || n.first_seq == w.trail + 1));
+        total_paused += n.pause;
+        w.oldest_needed = w.state;
+        wm_journal_noticed(j, &n);
+        note_needed(j);
+    }
     settle(j);
 }
 
@@ -285,7 +310,12 @@ static enum wm_status follow(struct wm_journal *j)
         CHECK(status == WM_E_IO && sim_disk_dead(w.disk));
         return status;
     }
-    w.trail += draw((uint32_t)(wm_journal_durable(j) - w.trail) + 1);
+    struct wm_journal_stats s;
+    wm_journal_stats(j, &s);
+    if (w.trail + 1 < s.first_seq && draw(2) == 0)
+        w.trail = s.first_seq - 1; /* what was retired without it is lost to it */
+    else if (w.trail + 1 >= s.first_seq && draw(2) == 0)
+        w.trail += draw((uint32_t)(wm_journal_durable(j) - w.trail) + 1);
     tell_cursors(j);
     return WM_OK;
 }
@@ -334,8 +364,13 @@ static void live(unsigned steps)
     w.doing = "going on";
     tell_cursors(j);
     status = WM_OK;
-    for (unsigned i = 0; i < steps && status == WM_OK; i++)
+    for (unsigned i = 0; i < steps && status == WM_OK; i++) {
         status = draw(3) == 0 ? follow(j) : append_batch(j);
+        if (status == WM_E_FULL) {
+            make_room(j);
+            status = follow(j);
+        }
+    }
     if (status == WM_OK && draw(4) == 0)
         (void)append_batch(j);
     total_sync_failures += sim_disk_sync_failed(w.disk);
@@ -385,8 +420,9 @@ int main(int argc, char **argv)
     fflush(stdout);
     for (uint64_t i = 0; i < seeds; i++)
         one_seed(first + i);
-    printf("power_cut: %llu lives, %llu entries acknowledged, %llu more recovered, %llu cut, %llu failed syncs\n",
+    printf("power_cut: %llu lives, %llu entries acknowledged, %llu more recovered, %llu cut, %llu failed syncs, "
+           "%llu pauses\n",
            (unsigned long long)total_lives, (unsigned long long)total_acknowledged, (unsigned long long)total_recovered,
-           (unsigned long long)total_cut, (unsigned long long)total_sync_failures);
+           (unsigned long long)total_cut, (unsigned long long)total_sync_failures, (unsigned long long)total_paused);
     return 0;
 }

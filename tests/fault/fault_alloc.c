@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "recorder/journal_int.h"
+#include "tests/support/fault_malloc.h"
 #include "tests/support/folder.h"
 #include "tests/support/sim_disk.h"
 #include "waymark/journal_inspect.h"
@@ -26,64 +27,6 @@
 
 #define SMALL (64u * 1024u)
 #define HANG_S 240 /* far more than all of it takes: then it hangs */
-
-/* ---- the allocator ---- */
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static atomic_uint allocations, fail_at; /* 0: none */
-static atomic_bool sticky, hit;
-
-static bool trip(void)
-{
-    unsigned at = atomic_load(&fail_at);
-    if (at == 0)
-        return false;
-    unsigned n = atomic_fetch_add(&allocations, 1) + 1;
-    if (n != at && !(n > at && atomic_load(&sticky)))
-        return false;
-    atomic_store(&hit, true);
-    errno = ENOMEM;
-    return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-    return trip() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return trip() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-    return trip() ? NULL : __real_realloc(p, n);
-}
-
-static void arm(unsigned n, bool from_then_on)
-{
-    atomic_store(&fail_at, 0);
-    atomic_store(&allocations, 0);
-    atomic_store(&hit, false);
-    atomic_store(&sticky, from_then_on);
-    atomic_store(&fail_at, n);
-}
-
-/* @return was it hit? A run that was not has shown how many there are. */
-static bool disarm(const char *what)
-{
-    atomic_store(&fail_at, 0);
-    if (!atomic_load(&hit))
-        print_message("%s: %u allocations\n", what, atomic_load(&allocations));
-    return atomic_load(&hit);
-}
 
 static void check_nomem(enum wm_status status, const struct wm_err *err)
 {

@@ -1,9 +1,10 @@
 """The real programs under test, and readers of what they leave behind.
 
 Server  waymarkd on a free port with a data folder of its own: start, stop, kill, restart
-Minio   a real MinIO on loopback
+Minio   a real MinIO on loopback; Versity another server of S3's API
 Store   what is in a bucket or folder: every record with the key of its file
 """
+import base64
 import configparser
 import gzip
 import http.client
@@ -29,6 +30,7 @@ import botocore.exceptions
 DAEMON = os.environ["WAYMARK_TEST_DAEMON"]
 TOOL = os.environ["WAYMARK_TEST_TOOL"]
 MINIO = os.environ["WAYMARK_TEST_MINIO"]
+VERSITYGW = os.environ.get("WAYMARK_TEST_VERSITYGW")
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 VERIFY_SCRIPT = os.path.join(SOURCE, "scripts", "verify-trail")
 AWS = os.path.join(os.path.dirname(os.path.abspath(os.sys.executable)), "aws")
@@ -86,48 +88,88 @@ def credentials_write(path, key_id, secret):
         f.write(f"[waymark]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\nregion = {REGION}\n")
 
 
-class Minio:
-    """A real MinIO. It can be stopped and started again on the same port and data."""
+def openssl(*args):
+    subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+
+class Authority:
+    """A certificate authority of the test's own, and what it signs. ca.pem is what to trust."""
 
     def __init__(self, folder):
+        self.folder = str(folder)
+        os.makedirs(self.folder, exist_ok=True)
+        self.ca = self.path("ca.pem")
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                "/CN=test authority", "-keyout", self.path("ca.key"), "-out", self.ca)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def certificate(self, names, folder):
+        """folder/public.crt and private.key, for "IP:127.0.0.1"."""
+        os.makedirs(folder, exist_ok=True)
+        crt, key, csr = (os.path.join(folder, n) for n in ("public.crt", "private.key", "request.csr"))
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=store",
+                "-addext", f"subjectAltName={names}", "-keyout", key, "-out", csr)
+        openssl("x509", "-req", "-days", "2", "-in", csr, "-CA", self.ca, "-CAkey", self.path("ca.key"),
+                "-CAcreateserial", "-copy_extensions", "copy", "-out", crt)
+        os.unlink(csr)
+        return crt, key
+
+
+class S3Server:
+    """A real S3 server. It can be stopped and started again on the same port and data.
+
+    authority: it speaks TLS, with a certificate of that Authority.
+    """
+
+    def __init__(self, folder, authority=None):
         self.folder = str(folder)
         self.key_id = "AKIA" + secrets.token_hex(8).upper()
         self.secret = secrets.token_urlsafe(30)
         self.port = free_port()
         self.process = None
+        self.authority = authority
         os.makedirs(self.folder, exist_ok=True)
+        if authority:
+            self.crt, self.key = authority.certificate("IP:127.0.0.1", self.beside("certs"))
+
+    def beside(self, name):
+        return os.path.join(os.path.dirname(self.folder), name)
+
+    def command(self):
+        raise NotImplementedError
+
+    def environment(self):
+        raise NotImplementedError
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
 
     def start(self):
-        with open(os.path.join(self.folder, "..", "minio.log"), "ab") as log:
-            self.process = subprocess.Popen(
-                [MINIO, "server", "--quiet", "--address", f"127.0.0.1:{self.port}",
-                 "--console-address", f"127.0.0.1:{free_port()}", self.folder],
-                env=clean_environment(MINIO_ROOT_USER=self.key_id, MINIO_ROOT_PASSWORD=self.secret,
-                                      MINIO_UPDATE="off", MINIO_BROWSER="off"),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(self.is_live, "MinIO to serve")
+        with open(self.beside("s3.log"), "ab") as log:
+            self.process = subprocess.Popen(self.command(), env=clean_environment(**self.environment()),
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(self.is_live, f"{type(self).__name__} to serve")
         return self
 
     def is_live(self):
-        assert self.process.poll() is None, "MinIO ended"
+        assert self.process.poll() is None, f"{type(self).__name__} ended"
         try:
             self.client().list_buckets()
             return True
         except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError):
             return False
 
-    def client(self):
-        return boto3.client("s3", endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=self.key_id,
-                            aws_secret_access_key=self.secret,
+    def client(self, service="s3"):
+        return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=self.key_id,
+                            aws_secret_access_key=self.secret, verify=self.authority.ca if self.authority else None,
                             config=botocore.config.Config(retries={"max_attempts": 0}, connect_timeout=5))
 
-    def make_bucket(self):
+    def make_bucket(self, **how):
         name = "trail-" + secrets.token_hex(6)
-        self.client().create_bucket(Bucket=name)
+        self.client().create_bucket(Bucket=name, **how)
         return name
 
     def stop(self):
@@ -135,6 +177,33 @@ class Minio:
             self.process.terminate()
             self.process.wait(30)
             self.process = None
+
+
+class Minio(S3Server):
+    def command(self):
+        more = ["--certs-dir", self.beside("certs")] if self.authority else []
+        return [MINIO, "server", "--quiet", "--address", f"127.0.0.1:{self.port}", "--console-address",
+                f"127.0.0.1:{free_port()}", *more, self.folder]
+
+    def environment(self):
+        # With a key of its own it encrypts, as AES256 and aws:kms ask.
+        return {"MINIO_ROOT_USER": self.key_id, "MINIO_ROOT_PASSWORD": self.secret, "MINIO_UPDATE": "off",
+                "MINIO_BROWSER": "off", "MINIO_KMS_SECRET_KEY": "audit:" + base64.b64encode(bytes(32)).decode()}
+
+
+class Versity(S3Server):
+    """The Versity S3 gateway over a folder; metadata beside it, since not every file system has attributes for it."""
+
+    def command(self):
+        more = ["--cert", self.crt, "--key", self.key] if self.authority else []
+        folders = [self.beside(name) for name in ("iam", "sidecar", "versions")]
+        for folder in folders:
+            os.makedirs(folder, exist_ok=True)
+        return [VERSITYGW, "--port", f"127.0.0.1:{self.port}", "--keep-alive", "--quiet", *more, "--iam-dir", folders[0],
+                "posix", "--sidecar", folders[1], "--versioning-dir", folders[2], self.folder]
+
+    def environment(self):
+        return {"ROOT_ACCESS_KEY": self.key_id, "ROOT_SECRET_KEY": self.secret}
 
 
 # ---- what is in a bucket or folder ----
@@ -463,6 +532,11 @@ def request_id(reply):
 
 # ---- the three verifiers ----
 
+def trust(s3_server):
+    """What clients are told of a server with a certificate of a test's own authority."""
+    return {"AWS_CA_BUNDLE": s3_server.authority.ca} if s3_server.authority else {}
+
+
 def run_verifier(program, server, store, *more):
     """waymark verify or scripts/verify-trail: (exit status, output)."""
     environment = clean_environment(**sanitizer_options())
@@ -470,6 +544,7 @@ def run_verifier(program, server, store, *more):
     if isinstance(store, Bucket):
         environment.update(AWS_ACCESS_KEY_ID=store.minio.key_id, AWS_SECRET_ACCESS_KEY=store.minio.secret,
                            AWS_DEFAULT_REGION=REGION)
+        environment.update(trust(store.minio))
         args += ["--endpoint-url", store.minio.endpoint, "--region", REGION]
     run = subprocess.run([*program, *args, store.url], env=environment, capture_output=True, text=True,
                          timeout=PATIENCE * 3, cwd=os.path.dirname(server.data), check=False)
@@ -499,7 +574,7 @@ def validate_logs(server, bucket, trail="demo"):
     """The AWS CLI's own verifier. It has one login for both sides, so MinIO's must be Waymark's too."""
     run = server.aws("cloudtrail", "validate-logs", "--trail-arn",
                      f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/{trail}", "--start-time", "2020-01-01T00:00:00Z",
-                     "--verbose", check=False, env={"AWS_ENDPOINT_URL_S3": bucket.minio.endpoint})
+                     "--verbose", check=False, env={"AWS_ENDPOINT_URL_S3": bucket.minio.endpoint, **trust(bucket.minio)})
     return run.returncode, run.stdout + run.stderr
 
 

@@ -1,5 +1,9 @@
 """The bucket is away for a while and back: calls go on, nothing is lost, nothing is repeated."""
-from harness import Bucket, request_id, scaled, validate_logs, verify_c, verify_script, wait_for
+import os
+import time
+
+from harness import Bucket, Folder, free_port, request_id, scaled, validate_logs, verify_c, verify_script, wait_for
+from rawload import Swarm
 
 
 def calls(server, n):
@@ -114,3 +118,87 @@ def test_somebody_else_has_the_name_of_a_file(start_server, minio):
     server.store.wait_for_ids(ids)
     with open(foreign, "rb") as f:
         assert f.read() == before, "a trail file never changes"
+
+
+def test_a_dead_bucket_holds_up_no_other_trail(start_server):
+    server = start_server(trails=[
+        {"name": "dead", "store": "s3", "endpoint": f"http://127.0.0.1:{free_port()}", "bucket": "nowhere",
+         "batch_age": "100ms"},
+        {"name": "demo", "batch_age": "100ms", "digest_period": "2s"}],
+        environment={"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"})
+    server.store.name = "demo"
+    ids = calls(server, 30)
+    wait_for(lambda: "trail-waiting     trail=dead" in server.log(), "the other trail to wait")
+    ids += calls(server, 30)
+    server.store.wait_for_ids(ids)
+    server.store.wait_sealed()
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 20
+
+
+def test_two_daemons_on_one_prefix_are_told_apart(start_server, minio):
+    """By mistake: two data folders, one bucket, the same name. The second writes nothing and says whose the place is."""
+    name = minio.make_bucket()
+    trail = {"name": "demo", "store": "s3", "endpoint": minio.endpoint, "bucket": name, "prefix": "a/b", "batch_age": "100ms",
+             "digest_period": "2s"}
+    environment = {"AWS_ACCESS_KEY_ID": minio.key_id, "AWS_SECRET_ACCESS_KEY": minio.secret}
+    bucket = Bucket(minio, name, "a/b")
+    first = start_server(trails=[trail], login=minio, environment=environment)
+    ids = calls(first, 20)
+    bucket.wait_for_ids(ids)
+    second = start_server(trails=[trail], login=minio, environment=environment)
+    calls(second, 20)
+    wait_for(lambda: "OwnedByAnotherTrail" in second.log(), "the second daemon to say it")
+    assert "begun 20" in second.log() and os.uname().nodename in second.log()
+    assert delivery_error(second)[0] == "OwnedByAnotherTrail"
+    ids += calls(first, 20)
+    assert_good(first, bucket, ids)
+    assert set(bucket.request_ids()) - set(ids) <= {r["requestID"] for _, r in bucket.records()
+                                                    if r["eventSource"] == "cloudtrail.amazonaws.com"}
+    assert {k.split("/")[4] for k in bucket.keys()} == {"CloudTrail", "CloudTrail-Digest", "Waymark"}
+
+
+def test_a_trail_is_taken_out_of_the_settings_and_put_back(start_server):
+    """Meanwhile the journal has moved on: it goes on, and says in itself what it has missed."""
+    both = [{"name": n, "folder": "", "batch_age": "100ms", "digest_period": "2s"} for n in ("demo", "other")]
+    server = start_server(ready=False, journal={"segment_bytes": "2MiB", "max_bytes": "6MiB"}, trails=[])
+    for t in both:
+        t["folder"] = os.path.join(server.folder, t["name"])
+    server.settings["trails"] = both
+    server.start()
+    demo, other = (Folder(t["folder"]) for t in both)
+    ids = calls(server, 10)
+    demo.wait_for_ids(ids)
+    server.stop()
+    server.settings["trails"] = both[1:]
+    server.start()
+    swarm = Swarm(server, 16)
+    missed = swarm.run(scaled(600, 600))
+    swarm.close()
+    other.wait_for_ids(missed)
+    server.stop()
+    server.settings["trails"] = both
+    server.start()
+    wait_for(lambda: "trail-missed      trail=demo" in server.log(), "the trail to say what it missed")
+    ids = calls(server, 10)
+    demo.wait_for_ids(ids)
+
+    def told():
+        return [r for r in demo.service_events() if r["eventName"] == "RecordsMissed"]
+
+    wait_for(told, "the trail to have it in itself")
+    assert len(told()) == 1
+    details = told()[0]["serviceEventDetails"]
+    assert details["trailARN"].endswith(":trail/demo")
+    assert details["missedRecords"] == details["lastSequence"] - details["firstSequence"] + 1 > 1000
+    assert not [r for r in demo.service_events() if r["eventName"] == "FollowerResumed"], "it never was a paused one"
+    numbers = [r["waymarkSequence"] for _, r in demo.all_records()]
+    gap = range(details["firstSequence"], details["lastSequence"] + 1)
+    assert not set(gap) & set(numbers)
+    assert set(numbers) | set(gap) == set(range(1, max(numbers) + 1)), "no number is unaccounted for"
+    demo.wait_sealed()
+    for verify in verify_c, verify_script:
+        status, output = verify(server, demo)
+        assert status == 0, output
+        assert "left out" in output

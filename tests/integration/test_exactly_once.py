@@ -13,7 +13,7 @@ def assert_exactly_once(store, seen):
     got = store.request_ids()
     assert len(got) == len(set(got)), "a record is there twice"
     assert set(got) == set(seen), (len(set(seen) - set(got)), "lost", len(set(got) - set(seen)), "invented")
-    events = [r["eventID"] for _, r in store.records()]
+    events = [r["eventID"] for _, r in store.all_records()]
     assert len(events) == len(set(events))
 
 

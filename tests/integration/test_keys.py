@@ -83,6 +83,23 @@ def test_key_files_are_encrypted_when_a_passphrase_is_given(start_server, tmp_pa
         assert found.returncode == 1, found.stdout
 
 
+def test_the_master_key_can_be_a_credential(start_server, tmp_path):
+    server = start_server()
+    made = server.client().create_channel(Id="stadium")["HlsIngest"]
+    server.stop()
+    master, credential = os.path.join(server.data, "keys", "master.key"), tmp_path / "credentials" / "waymark.master-key"
+    os.mkdir(tmp_path / "credentials")
+    server.environment["CREDENTIALS_DIRECTORY"] = str(tmp_path / "credentials")
+    credential.write_bytes(bytes(32))
+    assert_refuses(server, "is another key than")
+    credential.write_bytes(b"short")
+    assert_refuses(server, "is not 32 bytes long")
+    os.rename(master, credential)
+    server.start()
+    assert server.client().describe_channel(Id="stadium")["HlsIngest"] == made
+    assert not os.path.exists(master)
+
+
 @needs_softhsm
 def test_keys_of_a_token_sign(start_server, tmp_path):
     os.mkdir(tmp_path / "tokens")

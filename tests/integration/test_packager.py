@@ -73,7 +73,8 @@ class Cli:
             ["--region", REGION, "--endpoint-url", self.server.endpoint, "mediapackage", xform_name(operation, "-"),
              "--cli-input-json", json.dumps(members), *more])
         if status:
-            found = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(reached max retries: 0\))?: (.*)", err)
+            found = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation"
+                              r"(?: \(reached max retries: 0\))?: (.*)", err)
             assert found, err
             raise Refused(found.group(1), None, found.group(2))
         answer = json.loads(out) if out.strip() else {}

@@ -1215,7 +1215,12 @@ def check_tars(folder, tools, trail, keys_file):
     ok &= check("appended.tar", tools, [os.path.join(folder, "plain.tar"), "--public-keys", keys_file], 1,
                 [trail.files[1][0], trail.files[2][0]])
     ok &= check("no tar", tools, [keys_file, "--public-keys", keys_file], 2)
-    return ok, n + 2
+    ok &= check("no such prefix", tools, [os.path.join(folder, "plain.tar/some"), "--public-keys", keys_file], 2)
+    prefixed = Trail(Bucket(os.path.join(folder, "prefixed")), trail.key, "gz", prefix="logs/prod")
+    prefixed.seal()
+    run("tar", "-cf", os.path.join(folder, "prefixed.tar"), "-C", folder, "prefixed")
+    ok &= check("prefix", tools, [os.path.join(folder, "prefixed.tar/logs/prod/"), "--public-keys", keys_file], 0, [])
+    return ok, n + 4
 
 
 def check_checkpoints(folder, tools, trail, keys_file):

@@ -1,7 +1,7 @@
-"""`aws cloudtrail validate-logs`, the real command, over a folder laid out as a bucket.
+"""A folder laid out as a bucket, served over loopback HTTP as S3 (GetBucketLocation, both ListObjects, GetObject with its
+metadata), with the public keys and the trail beside it as CloudTrail; and `aws cloudtrail validate-logs` over it.
 
-Its start-up takes a second, so for many folders it runs inside this process. What it asks is answered over loopback HTTP:
-the folder as S3 (GetBucketLocation, ListObjects, GetObject with its metadata), the public keys and the trail as CloudTrail.
+The command is the real one. Its start-up takes a second, so for many folders it runs inside this process.
 """
 import contextlib
 import http.server
@@ -9,7 +9,6 @@ import io
 import json
 import logging
 import os
-import re
 import threading
 import urllib.parse
 from xml.sax.saxutils import escape
@@ -26,7 +25,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-    def answer(self, status, body, content_type, headers=()):
+    def answer(self, status, body, content_type="application/xml", headers=()):
         self.send_response(status)
         for name, value in (("Content-Type", content_type), ("Content-Length", str(len(body))), *headers):
             self.send_header(name, value)
@@ -39,28 +38,38 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps(self.server.about[operation]).encode(), "application/x-amz-json-1.1")
 
     def do_GET(self):  # S3, path style
+        self.server.asked += 1
+        if self.server.busy and self.server.asked % self.server.busy == 0:
+            self.answer(503, b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>")
+            return
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
         key = urllib.parse.unquote(url.path).lstrip("/").partition("/")[2]
+        path = os.path.join(self.server.folder, key)
         if "location" in query:
-            self.answer(200, b"<LocationConstraint/>", "application/xml")
+            self.answer(200, b"<LocationConstraint/>")
         elif not key:
-            found = [k for k in folder_keys(self.server.folder)
-                     if k.startswith(query.get("prefix", "")) and k > query.get("marker", "")]
-            listed = "".join("<Contents><Key>%s</Key><Size>1</Size></Contents>" % escape(urllib.parse.quote(k)) for k in found)
-            self.answer(200, ("<ListBucketResult><IsTruncated>false</IsTruncated><EncodingType>url</EncodingType>%s"
-                              "</ListBucketResult>" % listed).encode(), "application/xml")
-        elif not os.path.isfile(os.path.join(self.server.folder, key)):
-            self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>", "application/xml")
+            self.answer(200, self.listing(query.get("prefix", ""), query.get("marker", "") or query.get("continuation-token", "")))
+        elif not os.path.isfile(path):
+            self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>")
         else:
-            with open(os.path.join(self.server.folder, key), "rb") as f:
+            with open(path, "rb") as f:
                 body = f.read()
             metadata = {}
             with contextlib.suppress(FileNotFoundError, ValueError), open(
                     os.path.join(self.server.folder, ".metadata", key), encoding="utf-8") as f:
                 metadata = json.load(f)
-            self.answer(200, body, "application/json",
-                        [(k, v) for k, v in metadata.items() if k.startswith("x-amz-meta-")])
+            self.answer(200, body, "application/json", [(k, v) for k, v in metadata.items() if k.startswith("x-amz-meta-")])
+
+    def listing(self, prefix, after):
+        keys = [k for k in folder_keys(self.server.folder) if k.startswith(prefix) and k > after]
+        page = keys[:self.server.page]
+        listed = "".join("<Contents><Key>%s</Key><LastModified>2026-03-01T00:00:00.000Z</LastModified><Size>1</Size></Contents>"
+                         % escape(urllib.parse.quote(k)) for k in page)
+        more = "<IsTruncated>true</IsTruncated><NextContinuationToken>%s</NextContinuationToken><NextMarker>%s</NextMarker>" % (
+            (escape(page[-1]),) * 2) if page != keys else "<IsTruncated>false</IsTruncated>"
+        return ('<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EncodingType>url</EncodingType>%s%s'
+                "</ListBucketResult>" % (more, listed)).encode()
 
 
 class ValidateLogs:
@@ -68,9 +77,10 @@ class ValidateLogs:
 
     def __enter__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+        self.server.asked, self.server.busy, self.server.page = 0, 0, 1000
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        endpoint = "http://127.0.0.1:%d" % self.server.server_port
-        self.environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_CONFIG_FILE": os.devnull,
+        self.endpoint = "http://127.0.0.1:%d" % self.server.server_port
+        self.environment = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_CONFIG_FILE": os.devnull,
                             "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""}
         return self
 

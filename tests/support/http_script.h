@@ -1,6 +1,7 @@
 /*
  * A server that answers what a test wrote down, one step per request, and remembers what it was asked. HTTP/1.1 with
- * keep-alive, one connection at a time, on 127.0.0.1 and a free port.
+ * keep-alive, a thread for each connection, on 127.0.0.1 and a free port. Steps are taken in the order in which requests
+ * are whole.
  */
 #ifndef WAYMARK_TESTS_HTTP_SCRIPT_H
 #define WAYMARK_TESTS_HTTP_SCRIPT_H
@@ -22,6 +23,8 @@ enum http_step_kind {
     HTTP_SWALLOW,   /* the request is read, then the connection is closed without a byte */
     HTTP_LATE,      /* as HTTP_ANSWER, half a second later */
     HTTP_HANG,      /* the request is read, no answer until the client goes */
+    HTTP_RESET,     /* the request is read, then the connection is reset */
+    HTTP_GATHER,    /* as HTTP_ANSWER, once two requests wait for such a step: only clients in parallel get on */
 };
 
 struct http_step {
@@ -30,6 +33,7 @@ struct http_step {
 };
 
 #define HTTP_MAX_REQUESTS 64
+#define HTTP_MAX_CONNECTIONS 64
 
 struct http_seen {
     char *head;  /* request line and headers */
@@ -39,21 +43,29 @@ struct http_seen {
 };
 
 struct http_script {
-    const struct http_step *steps;
+    struct http_step steps[HTTP_MAX_REQUESTS]; /* a copy; their texts stay the test's */
     size_t n_steps;
+    const struct http_step *(*choose)(const struct http_seen *seen); /* instead of steps, where it is set */
     int listener;
     unsigned short port;
     pthread_t thread;
     atomic_bool stop;
-    atomic_size_t n_seen;
+    atomic_size_t n_seen, n_gathered;
     struct http_seen seen[HTTP_MAX_REQUESTS];
+    pthread_mutex_t mu; /* of taking a step */
+    atomic_size_t n_connections;
+    struct http_connection {
+        struct http_script *script;
+        pthread_t thread;
+        int fd;
+    } connections[HTTP_MAX_CONNECTIONS];
 };
 
 /* Value of a header in a request's head, in a static buffer; "" when it is not there. */
 static inline const char *http_header(const char *head, const char *name)
 {
-    static char values[4][2048];
-    static unsigned turn;
+    static _Thread_local char values[4][2048];
+    static _Thread_local unsigned turn;
     char *out = values[turn++ % 4];
     size_t n = strlen(name);
     out[0] = '\0';
@@ -125,39 +137,81 @@ static inline void http_send(int fd, const char *text)
     }
 }
 
+static inline void http_reset(int fd)
+{
+    struct linger now = {1, 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now); /* then it is a plain close */
+}
+
+/* Answer one request; false when the connection is to be closed. */
+static inline int http_script_step(struct http_script *s, int fd, const struct http_step *step)
+{
+    char c;
+    size_t both;
+    switch (step->kind) {
+    case HTTP_HANG:
+        while (recv(fd, &c, 1, 0) > 0)
+            ;
+        return 0;
+    case HTTP_SWALLOW:
+        return 0;
+    case HTTP_RESET:
+        http_reset(fd);
+        return 0;
+    case HTTP_LATE:
+        (void)usleep(500000);
+        break;
+    case HTTP_GATHER:
+        both = (atomic_fetch_add(&s->n_gathered, 1) / 2 + 1) * 2;
+        while (atomic_load(&s->n_gathered) < both && !atomic_load(&s->stop))
+            (void)usleep(1000);
+        break;
+    case HTTP_ANSWER:
+    case HTTP_CUT:
+        break;
+    }
+    http_send(fd, step->text);
+    return step->kind != HTTP_CUT;
+}
+
+static inline void *http_script_serve(void *arg)
+{
+    struct http_connection *c = arg;
+    struct http_script *s = c->script;
+    struct http_seen seen = {.connection = (unsigned)(c - s->connections) + 1};
+    while (http_read_request(c->fd, &seen)) {
+        pthread_mutex_lock(&s->mu);
+        size_t at = atomic_load(&s->n_seen);
+        if (at < HTTP_MAX_REQUESTS) {
+            s->seen[at] = seen;
+            atomic_store(&s->n_seen, at + 1);
+        }
+        pthread_mutex_unlock(&s->mu);
+        if (at >= HTTP_MAX_REQUESTS) {
+            free(seen.head);
+            free(seen.body);
+            break;
+        }
+        static const struct http_step over = {HTTP_ANSWER, "HTTP/1.1 418 Script over\r\nContent-Length: 0\r\n\r\n"};
+        const struct http_step *step = s->choose ? s->choose(&seen) : at < s->n_steps ? &s->steps[at] : &over;
+        if (!http_script_step(s, c->fd, step))
+            break;
+    }
+    close(c->fd);
+    return NULL;
+}
+
 static inline void *http_script_run(void *arg)
 {
     struct http_script *s = arg;
-    unsigned connection = 0;
-    while (!atomic_load(&s->stop)) {
-        int fd = accept(s->listener, NULL, NULL);
-        if (fd < 0)
+    while (!atomic_load(&s->stop) && s->n_connections < HTTP_MAX_CONNECTIONS) {
+        struct http_connection *c = &s->connections[s->n_connections];
+        *c = (struct http_connection){.script = s, .fd = accept(s->listener, NULL, NULL)};
+        if (c->fd < 0)
             break;
-        connection++;
-        for (;;) {
-            size_t at = atomic_load(&s->n_seen);
-            if (at >= HTTP_MAX_REQUESTS || !http_read_request(fd, &s->seen[at]))
-                break;
-            s->seen[at].connection = connection;
-            atomic_store(&s->n_seen, at + 1);
-            const struct http_step *step = at < s->n_steps ? &s->steps[at] : NULL;
-            if (!step) {
-                http_send(fd, "HTTP/1.1 418 Script over\r\nContent-Length: 0\r\n\r\n");
-            } else if (step->kind == HTTP_HANG) {
-                char c;
-                while (recv(fd, &c, 1, 0) > 0)
-                    ;
-                break;
-            } else {
-                if (step->kind == HTTP_LATE)
-                    (void)usleep(500000);
-                if (step->kind != HTTP_SWALLOW)
-                    http_send(fd, step->text);
-                if (step->kind == HTTP_CUT || step->kind == HTTP_SWALLOW)
-                    break;
-            }
-        }
-        close(fd);
+        if (pthread_create(&c->thread, NULL, http_script_serve, c) != 0)
+            abort();
+        s->n_connections++;
     }
     return NULL;
 }
@@ -167,8 +221,12 @@ static inline void http_script_start(struct http_script *s, const struct http_st
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof address;
     memset(s, 0, sizeof *s);
-    s->steps = steps;
+    if (n_steps > HTTP_MAX_REQUESTS)
+        abort();
+    if (n_steps)
+        memcpy(s->steps, steps, n_steps * sizeof *steps);
     s->n_steps = n_steps;
+    (void)pthread_mutex_init(&s->mu, NULL); /* cannot fail on Linux */
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (s->listener < 0 || bind(s->listener, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(s->listener, 16) != 0 || getsockname(s->listener, (struct sockaddr *)&address, &len) != 0 ||
@@ -177,12 +235,24 @@ static inline void http_script_start(struct http_script *s, const struct http_st
     s->port = ntohs(address.sin_port);
 }
 
+/* "http://127.0.0.1:PORT" in a static buffer. */
+static inline const char *http_script_url(const struct http_script *s)
+{
+    static char urls[8][32];
+    static unsigned turn;
+    char *out = urls[turn++ % 8];
+    (void)snprintf(out, 32, "http://127.0.0.1:%u", s->port);
+    return out;
+}
+
 /* The client must have closed its connections. */
 static inline void http_script_stop(struct http_script *s)
 {
     atomic_store(&s->stop, true);
     (void)shutdown(s->listener, SHUT_RDWR); /* wakes accept() */
     (void)pthread_join(s->thread, NULL);
+    for (size_t i = 0; i < s->n_connections; i++)
+        (void)pthread_join(s->connections[i].thread, NULL);
     close(s->listener);
     for (size_t i = 0; i < s->n_seen; i++) {
         free(s->seen[i].head);

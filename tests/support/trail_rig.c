@@ -14,6 +14,12 @@ static struct wm_mono_ns test_mono(void *ctx)
     return (struct wm_mono_ns){wm_clock_mono(&wm_clock_system).ns + atomic_load(&c->mono_offset_ns)};
 }
 
+void nap(void)
+{
+    struct timespec t = {0, 3000000};
+    nanosleep(&t, NULL);
+}
+
 static enum wm_status flaky_failed(struct flaky *f, struct wm_err *err)
 {
     f->base.retry_after_ms = atomic_load(&f->first->retry_after_ms);
@@ -28,17 +34,54 @@ static enum wm_status flaky_put(struct wm_store *s, struct wm_view key, struct w
                                 const struct wm_store_header *headers, size_t n, struct wm_err *err)
 {
     struct flaky *handle = (struct flaky *)(void *)s, *f = handle->first;
-    if (memmem(key.ptr, key.len, "/Waymark/", 9) && atomic_load(&f->mode) != FLAKY_BLOCK) /* the tests are about what follows */
+    if (memmem(key.ptr, key.len, "/Waymark/", 9) && atomic_load(&f->mode) != FLAKY_BLOCK &&
+        atomic_load(&f->mode) != FLAKY_REAL) /* the tests are about what follows */
         return wm_store_put(handle->inner, key, body, hash, headers, n, err);
-    atomic_fetch_add(&f->puts, 1);
+    bool digest = memmem(key.ptr, key.len, "/CloudTrail-Digest/", 19) != NULL;
+    bool is_oldest = memmem(key.ptr, key.len, "Z_000000", 8) != NULL;
     int mode = atomic_load(&f->mode);
     if (mode == FLAKY_REFUSE_DIGESTS)
-        mode = memmem(key.ptr, key.len, "/CloudTrail-Digest/", 19) ? FLAKY_REFUSE : FLAKY_PASS;
-    if (mode != FLAKY_PASS && !f->first_key[0])
+        mode = digest ? FLAKY_REFUSE : FLAKY_PASS;
+    if (!digest)
+        atomic_fetch_add(&f->puts, 1);
+    pthread_mutex_lock(&f->mu);
+    if (mode != FLAKY_PASS && !atomic_load(&f->has_first)) {
         WM_ASSERT(wm_view_copy(key, f->first_key, sizeof f->first_key));
+        atomic_store(&f->has_first, true);
+    }
+    bool is_first = wm_view_eq_str(key, f->first_key);
+    pthread_mutex_unlock(&f->mu);
+    if (mode == FLAKY_REFUSE && !digest && !is_oldest)
+        atomic_fetch_add(&f->others_refused, 1);
+    if (mode == FLAKY_RANDOM) {
+        uint8_t random;
+        wm_random(&random, 1);
+        mode = random < 128 ? FLAKY_PASS : random < 192 ? FLAKY_REFUSE : FLAKY_LOSE_REPLY_ONCE;
+    }
     switch (mode) {
     case FLAKY_REFUSE:
     case FLAKY_AWAY:
+        return flaky_failed(handle, err);
+    case FLAKY_GATHER: {
+        int there = atomic_fetch_add(&f->in_flight, 1) + 1;
+        if (there > atomic_load(&f->most_in_flight)) /* the last to come is alone with this */
+            atomic_store(&f->most_in_flight, there);
+        for (int i = 0; i < 1000 && atomic_load(&f->most_in_flight) < f->n_handles; i++)
+            nap();
+        enum wm_status status = wm_store_put(handle->inner, key, body, hash, headers, n, err);
+        atomic_fetch_sub(&f->in_flight, 1);
+        return status;
+    }
+    case FLAKY_BLOCK_FIRST:
+    case FLAKY_BLOCK_OLDEST:
+        while ((mode == FLAKY_BLOCK_FIRST ? is_first : is_oldest) && atomic_load(&f->mode) == mode) {
+            if (atomic_load(&handle->base.cancelled))
+                return wm_fail(err, WM_E_END, "cancelled");
+            nap();
+        }
+        break;
+    case FLAKY_LOSE_REPLY_ONCE:
+        (void)!wm_store_put(handle->inner, key, body, hash, headers, n, NULL);
         return flaky_failed(handle, err);
     case FLAKY_LOSE_REPLY:
     case FLAKY_LOSE_AND_AWAY:
@@ -88,8 +131,10 @@ static enum wm_status flaky_list(struct wm_store *s, struct wm_view prefix,
 
 static void flaky_free(struct wm_store *s)
 {
-    wm_store_free(((struct flaky *)(void *)s)->inner);
-    free(s);
+    struct flaky *f = (struct flaky *)(void *)s;
+    wm_store_free(f->inner);
+    pthread_mutex_destroy(&f->mu);
+    free(f);
 }
 
 static const struct wm_store_ops flaky_ops = {flaky_put, flaky_get, flaky_list, flaky_free};
@@ -98,6 +143,8 @@ static struct flaky *flaky_new(struct rig *r, const char *bucket, struct flaky *
 {
     struct flaky *f = calloc(1, sizeof *f);
     f->first = first ? first : f;
+    f->first->n_handles++;
+    pthread_mutex_init(&f->mu, NULL);
     assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")),
                                        wm_view_of(bucket),
                                        &f->inner, NULL), WM_OK);
@@ -242,12 +289,6 @@ struct wm_board_trail rig_board(struct rig *r)
     return t;
 }
 
-void nap(void)
-{
-    struct timespec t = {0, 3000000};
-    nanosleep(&t, NULL);
-}
-
 
 void rig_wait_delivered(struct rig *r)
 {
@@ -314,6 +355,7 @@ void inventory_take(struct rig *r, struct inventory *v)
     assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY,
                                        &v->store, NULL), WM_OK);
     assert_int_equal(wm_store_list(v->store, WM_EMPTY, inventory_key, v, NULL), WM_OK);
+    uint64_t before_seq = 0;
     for (size_t i = 0; i < v->files; i++) {
         struct wm_json *root;
         struct wm_view text = inventory_read(v, v->file_keys[i], headers, &n);
@@ -327,6 +369,15 @@ void inventory_take(struct rig *r, struct inventory *v)
             assert_int_equal(wm_view_to_u64(wm_json_get_text(e, "eventID"), MAX_RECORDS, &id), WM_OK);
             v->seen[id]++;
             v->records++;
+            uint64_t seq;
+            struct wm_json *number = wm_json_get(e, "waymarkSequence");
+            assert_true(number && !number->next); /* the last member */
+            assert_int_equal(wm_view_to_u64(number->text, MAX_RECORDS, &seq), WM_OK);
+            assert_int_equal(seq, id);
+            if (seq <= before_seq) /* over all files: the order of keys is the order of the journal */
+                fail_msg("%s: record %llu follows %llu", v->file_keys[i], (unsigned long long)seq,
+                         (unsigned long long)before_seq);
+            before_seq = seq;
         }
     }
     for (uint64_t id = 1; id <= r->appended; id++)
@@ -449,4 +500,30 @@ struct wm_wall_ns rig_begin_chain(struct rig *r)
     pass_time(r, 2);
     WAIT(r, b.latest_digest.ns > 0);
     return rig_board(r).latest_digest;
+}
+
+static void rig_fail_on_finding(void *arg, const struct wm_verify_line *line)
+{
+    (void)arg;
+    if (!line->note)
+        fail_msg("%.*s: %s", WM_ARG(line->key), line->text);
+}
+
+struct wm_verify_result rig_verify(struct rig *r, const char *prefix)
+{
+    struct wm_store *store;
+    struct wm_keyring *keys;
+    struct wm_verify_result result;
+    struct wm_err err = {0};
+    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
+                                       NULL), WM_OK);
+    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
+                     WM_OK);
+    struct wm_verify_options o = {.stores = &store, .n_stores = 1, .prefix = wm_view_of(prefix), .keys = keys,
+                                  .say = rig_fail_on_finding, .clock = &r->clock};
+    if (wm_verify(&o, &result, &err) != WM_OK)
+        fail_msg("%s", err.message);
+    wm_keyring_free(keys);
+    wm_store_free(store);
+    return result;
 }

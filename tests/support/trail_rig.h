@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <time.h>
 #include <cmocka.h>
@@ -31,7 +32,6 @@ struct test_clock {
     atomic_llong wall_offset_ns, mono_offset_ns;
 };
 
-
 /* ---- a store that fails ---- */
 
 enum flaky_mode {
@@ -44,19 +44,28 @@ enum flaky_mode {
     FLAKY_REFUSE_DIGESTS,
     FLAKY_AWAY,          /* as REFUSE, and reading fails, too */
     FLAKY_LOSE_AND_AWAY, /* LOSE_REPLY, then AWAY */
+    FLAKY_GATHER,        /* each put waits until as many are there as the trail has handles */
+    FLAKY_BLOCK_FIRST,   /* the first key that came has no answer until the mode changes */
+    FLAKY_BLOCK_OLDEST,  /* the trail's first file has none */
+    FLAKY_RANDOM,        /* PASS, REFUSE or LOSE_REPLY */
+    FLAKY_LOSE_REPLY_ONCE, /* of this put alone */
+    FLAKY_REAL,          /* as PASS, also for the trail's claim */
 };
-
-#define FLAKY_MAGIC 0x666c616bu
 
 /* All handles of a trail do as the first one is told. */
 struct flaky {
     struct wm_store base;
     struct wm_store *inner;
     struct flaky *first;
+    int n_handles;            /* of the trail, in the first one */
     atomic_int mode;
-    atomic_int puts;          /* attempts */
+    atomic_int puts;          /* attempts, of files */
+    atomic_int in_flight, most_in_flight;
+    atomic_int others_refused; /* refused, and not the trail's first file */
+    pthread_mutex_t mu;
     atomic_llong retry_after_ms;
-    char first_key[1100];     /* of the first attempt that did not pass */
+    atomic_bool has_first;
+    char first_key[1100];     /* of the first attempt that did not pass; constant once has_first */
 };
 
 struct rig {
@@ -130,5 +139,7 @@ void assert_all_there(struct rig *r);
 struct wm_digest digest_at(size_t i);
 int64_t seconds_of(struct wm_view iso);
 struct wm_wall_ns rig_begin_chain(struct rig *r);
+/** What the verifier says of the folder; a finding fails the test. */
+struct wm_verify_result rig_verify(struct rig *r, const char *prefix);
 
 #endif

@@ -239,6 +239,16 @@ static const struct bad bad[] = {
                 "found \"proxy.example\""},
     {"proxy_section", .file = "http:\n  trusted_proxies:\n    - a: b\n",
      .message = "FILE:3: http.trusted_proxies: expected an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8"},
+    {"pause_value", .file = "journal:\n  pause_followers: main\n",
+     .message = "FILE:2: journal.pause_followers: expected a list"},
+    {"pause_no_name", .file = "journal:\n  pause_followers: [a]\n",
+     .message = "FILE:2: journal.pause_followers: expected the name of a trail, found \"a\""},
+    {"pause_unknown", .file = "journal:\n  pause_followers: [main, studio]\n",
+     .message = "FILE:2: journal.pause_followers: there is no trail of the name studio"},
+    {"pause_state", .file = "journal:\n  pause_followers: [state]\n",
+     .message = "FILE:2: journal.pause_followers: the state cannot be paused, only trails can"},
+    {"reads_when_full", .file = "journal:\n  reads_when_full: yes\n",
+     .message = "FILE:2: journal.reads_when_full: expected one of refuse, answer, found \"yes\""},
     /* keys */
     {"token_no_uri", .file = "keys:\n  token: audit\n",
      .message = "FILE:2: keys.token: expected a PKCS#11 URI, such as pkcs11:token=waymark, found \"audit\""},
@@ -292,6 +302,45 @@ static const struct bad bad[] = {
      .message = "FILE:3: trails[0].endpoint: means something only with \"store: s3\""},
     {"s3_choice_of_file", .file = TRAIL "    encryption: AES256\n",
      .message = "FILE:3: trails[0].encryption: means something only with \"store: s3\""},
+    {"s3_number_of_file", .file = TRAIL "    object_lock_days: 3\n",
+     .message = "FILE:3: trails[0].object_lock_days: means something only with \"store: s3\""},
+    {"kms_key_without_kms", .file = S3_TRAIL "    encryption: AES256\n    kms_key_id: k\n",
+     .message = "FILE:6: trails[0].kms_key_id: means something only with \"encryption: aws:kms\""},
+    {"kms_key_blank", .file = S3_TRAIL "    encryption: aws:kms\n    kms_key_id: a b\n",
+     .message = "FILE:6: trails[0].kms_key_id: expected at most 2048 visible characters, found \"a b\""},
+    {"encryption", .file = S3_TRAIL "    encryption: aws-kms\n",
+     .message = "FILE:5: trails[0].encryption: expected one of none, AES256, aws:kms, found \"aws-kms\""},
+    {"lock_without_days", .file = S3_TRAIL "    object_lock: COMPLIANCE\n",
+     .message = "FILE:5: trails[0].object_lock: expected object_lock_days with it, 1 to 36500"},
+    {"days_without_lock", .file = S3_TRAIL "    object_lock_days: 30\n",
+     .message = "FILE:5: trails[0].object_lock_days: means something only with object_lock"},
+    {"lock_days", .file = S3_TRAIL "    object_lock: GOVERNANCE\n    object_lock_days: 36501\n",
+     .message = "FILE:6: trails[0].object_lock_days: expected a number from 0 to 36500, found \"36501\""},
+    {"lock_mode", .file = S3_TRAIL "    object_lock: governance\n    object_lock_days: 1\n",
+     .message = "FILE:5: trails[0].object_lock: expected one of none, GOVERNANCE, COMPLIANCE, found \"governance\""},
+    {"role_arn", .file = S3_TRAIL "    role_arn: trail-writer\n",
+     .message = "FILE:5: trails[0].role_arn: expected arn:…:iam:… of 20 to 2048 characters without blanks, found "
+                "\"trail-writer\""},
+    {"external_id_without_role", .file = S3_TRAIL "    role_external_id: abc\n",
+     .message = "FILE:5: trails[0].role_external_id: means something only with role_arn"},
+    {"external_id", .file = S3_TRAIL "    role_arn: arn:aws:iam::1:role/trail\n    role_external_id: \"a b\"\n",
+     .message = "FILE:6: trails[0].role_external_id: expected 2 to 1224 of A-Z a-z 0-9 _ + = , . @ : / -, found \"a b\""},
+    {"sts_without_role", .file = S3_TRAIL "    sts_endpoint: http://127.0.0.1:1\n",
+     .message = "FILE:5: trails[0].sts_endpoint: means something only with role_arn"},
+    {"sts_endpoint", .file = S3_TRAIL "    sts_endpoint: sts\n",
+     .message = "FILE:5: trails[0].sts_endpoint: " ENDPOINT_RULE "\"sts\""},
+    {"proxy_login", .file = S3_TRAIL "    proxy: http://me:secret@10.0.0.1:3128\n",
+     .message = "FILE:5: trails[0].proxy: expected http://HOST:PORT or https://HOST:PORT without a login, or none, found "
+                "\"http://me:secret@10.0.0.1:3128\""},
+    {"acl", .file = S3_TRAIL "    acl: public-read\n",
+     .message = "FILE:5: trails[0].acl: expected one of none, private, bucket-owner-read, bucket-owner-full-control, "
+                "found \"public-read\""},
+    {"storage_class", .file = S3_TRAIL "    storage_class: \"STANDARD IA\"\n",
+     .message = "FILE:5: trails[0].storage_class: expected 1 to 64 of A-Z a-z 0-9 _ -, such as STANDARD_IA, found "
+                "\"STANDARD IA\""},
+    {"tags", .file = S3_TRAIL "    tags: \"team=audit,team=other\"\n",
+     .message = "FILE:5: trails[0].tags: expected at most 10 KEY=VALUE with commas between, no key twice, of letters, "
+                "digits, blanks and + - = . _ : / @, found \"team=audit,team=other\""},
     {"file_key_of_s3", .file = S3_TRAIL "    folder: /srv/trail\n",
      .message = "FILE:5: trails[0].folder: means something only with \"store: file\""},
     {"codec", .file = TRAIL "    codec: lz4\n",
@@ -404,6 +453,8 @@ static void config_has_defaults(void **state)
     assert_true(c->journal.enabled);
     assert_int_equal(c->journal.segment_bytes, 64 * 1024 * 1024);
     assert_int_equal(c->journal.max_bytes, 4ll * 1024 * 1024 * 1024);
+    assert_int_equal(c->journal.n_pause_followers, 0);
+    assert_string_equal(c->journal.reads_when_full, "refuse");
     assert_int_equal(c->n_trails, 1);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "main");
@@ -435,7 +486,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  idle_timeout: 2m\n"
                                     "  shutdown_timeout: 0\n"
                                     "  trusted_proxies: [10.0.0.0/8, 192.168.1.1, \"fd00::/8\"]\n"
-                                    "journal: {enabled: false, max_bytes: 0}\n"
+                                    "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
                                     "trails:\n"
                                     "  - name: s3-trail\n"
                                     "    store: s3\n"
@@ -445,7 +496,17 @@ static void config_reads_every_kind_of_value(void **state)
                                     "    addressing: virtual\n"
                                     "    credentials_file: /etc/waymark/s3\n"
                                     "    profile: trail\n"
-                                    "    encryption: AES256\n"
+                                    "    role_arn: arn:aws:iam::123456789012:role/trail\n"
+                                    "    role_external_id: a/b=c\n"
+                                    "    sts_endpoint: https://sts.example.net\n"
+                                    "    proxy: http://10.0.0.1:3128\n"
+                                    "    acl: none\n"
+                                    "    encryption: aws:kms\n"
+                                    "    kms_key_id: alias/audit\n"
+                                    "    storage_class: STANDARD_IA\n"
+                                    "    tags: team=audit, kept=7 years\n"
+                                    "    object_lock: GOVERNANCE\n"
+                                    "    object_lock_days: 400\n"
                                     "    codec: gzip\n"
                                     "    codec_level: 12\n"
                                     "    batch_bytes: 5MB\n"
@@ -471,6 +532,9 @@ static void config_reads_every_kind_of_value(void **state)
     assert_string_equal(c->http.trusted_proxies[2], "fd00::/8");
     assert_false(c->journal.enabled);
     assert_int_equal(c->journal.max_bytes, 0);
+    assert_int_equal(c->journal.n_pause_followers, 1);
+    assert_string_equal(c->journal.pause_followers[0], "s3-trail");
+    assert_string_equal(c->journal.reads_when_full, "answer");
     assert_int_equal(c->n_trails, 2);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "s3-trail");
@@ -483,7 +547,17 @@ static void config_reads_every_kind_of_value(void **state)
     assert_string_equal(t->addressing, "virtual");
     assert_string_equal(t->credentials_file, "/etc/waymark/s3");
     assert_string_equal(t->profile, "trail");
-    assert_string_equal(t->encryption, "AES256");
+    assert_string_equal(t->role_arn, "arn:aws:iam::123456789012:role/trail");
+    assert_string_equal(t->role_external_id, "a/b=c");
+    assert_string_equal(t->sts_endpoint, "https://sts.example.net");
+    assert_string_equal(t->proxy, "http://10.0.0.1:3128");
+    assert_string_equal(t->acl, "none");
+    assert_string_equal(t->encryption, "aws:kms");
+    assert_string_equal(t->kms_key_id, "alias/audit");
+    assert_string_equal(t->storage_class, "STANDARD_IA");
+    assert_string_equal(t->tags, "team=audit, kept=7 years");
+    assert_string_equal(t->object_lock, "GOVERNANCE");
+    assert_int_equal(t->object_lock_days, 400);
     assert_string_equal(t->codec, "gzip");
     assert_int_equal(t->codec_level, 12);
     assert_int_equal(t->batch_bytes, 5000000);

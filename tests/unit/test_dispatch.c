@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,16 @@ static int failing_fdatasync(void *ctx, int fd)
     if (syncs_until_failure && --syncs_until_failure == 0)
         return -EIO;
     return wm_io_posix.fdatasync(ctx, fd);
+}
+
+static atomic_bool disk_full;
+
+static int said_free(void *ctx, const char *path, uint64_t *out)
+{
+    int rc = wm_io_posix.free_bytes(ctx, path, out);
+    if (atomic_load(&disk_full))
+        *out = 0;
+    return rc;
 }
 
 static struct wm_io test_io;
@@ -336,6 +347,101 @@ static void a_claimed_key_lives_as_long_as_its_request(void **state)
     text_is(wm_json_get(record_of(request.seq, NULL), "userIdentity"), "accessKeyId", long_key);
 }
 
+static bool has_channel(const char *id)
+{
+    struct wm_view document;
+    wm_state_lock(recorder->state);
+    bool there = wm_state_get(recorder->state, WM_LIT("mediapackage.channel"), wm_view_of(id), &document);
+    wm_state_unlock(recorder->state);
+    return there;
+}
+
+static void fill_the_journal(void)
+{
+    static char text[100000];
+    /* Somebody needs it all, so that no segment is used again. */
+    assert_int_equal(wm_journal_set_cursor(recorder->journal, "trail:held", 0), WM_OK);
+    for (size_t len = sizeof text; len > 100; len /= 4) {
+        memset(text, ' ', len);
+        text[0] = '{';
+        text[len - 1] = '}';
+        const struct wm_entry e = {.record = {text, len}};
+        enum wm_status status;
+        do {
+            uint64_t seq = 0;
+            wm_journal_await_room(recorder->journal);
+            wm_state_lock(recorder->state);
+            status = wm_recorder_submit(recorder, &e, &seq, NULL);
+            wm_state_unlock(recorder->state);
+            assert_int_equal(wm_recorder_commit(recorder, seq, NULL), WM_OK);
+        } while (status == WM_OK);
+        assert_int_equal(status, WM_E_FULL);
+    }
+}
+
+static void a_full_journal_refuses_and_answers_as_the_settings_say(void **state)
+{
+    (void)state;
+    const struct sent read = {.method = "GET", .path = "/channels/one"};
+    const struct sent write = {.method = "POST", .path = "/channels", .body = "{\"id\":\"full\"}"};
+    uint64_t recorded = n_recorded;
+    atomic_store(&disk_full, true);
+    fill_the_journal();
+    struct wm_journal_stats before;
+    wm_journal_stats(recorder->journal, &before);
+    send_request(&write);
+    assert_int_equal(request.status, 503);
+    assert_string_equal(request.error_code, "ServiceUnavailableException");
+    assert_int_equal(request.seq, 0);
+    assert_false(has_channel("full"));
+    send_request(&read);
+    assert_int_equal(request.status, 503);
+    assert_false(request.unrecorded);
+
+    dispatcher.answer_reads = true;
+    send_request(&read);
+    assert_int_equal(request.status, 200);
+    assert_int_equal(request.seq, 0);
+    assert_true(request.unrecorded);
+    assert_non_null(memmem(request.out.data, request.out.len, "\"one\"", 5));
+    send_request(&(struct sent){.method = "GET", .path = "/channels/none"}); /* an answer as well */
+    assert_int_equal(request.status, 404);
+    assert_true(request.unrecorded);
+    send_request(&write);
+    assert_int_equal(request.status, 503);
+    assert_false(request.unrecorded);
+    assert_false(has_channel("full"));
+    send_request(&(struct sent){.method = "GET", .path = "/channels/one", .secret = "wrong"});
+    assert_int_equal(request.status, 503);
+    send_request(&(struct sent){.method = "GET", .path = "/channels/one", .unsigned_request = true});
+    assert_int_equal(request.status, 503);
+    send_request(&(struct sent){.method = "GET", .path = "/nowhere"}); /* nobody knows what it would do */
+    assert_int_equal(request.status, 503);
+    assert_int_equal(n_recorded, recorded);
+    assert_int_equal(wm_journal_durable(recorder->journal), before.durable_seq);
+
+    /* Space returns; nobody has to call. */
+    atomic_store(&disk_full, false);
+    for (int i = 0; i < 5000 && wm_journal_durable(recorder->journal) == before.durable_seq; i++)
+        usleep(1000);
+    struct wm_entry e;
+    const struct wm_json *r = record_of(before.durable_seq + 1, &e);
+    assert_int_equal(e.flags, WM_ENTRY_SERVICE);
+    text_is(r, "eventName", "CallsUnrecorded");
+    text_is(r, "eventType", "AwsServiceEvent");
+    const struct wm_json *details = wm_json_get(r, "serviceEventDetails");
+    assert_true(wm_view_eq_str(wm_json_get(details, "refusedCalls")->text, "6"));
+    assert_true(wm_view_eq_str(wm_json_get(details, "answeredReads")->text, "2"));
+    assert_non_null(strstr(wm_json_get_text(details, "reason").ptr, "are free"));
+    send_request(&read);
+    assert_int_equal(request.status, 200);
+    assert_false(request.unrecorded);
+    assert_int_equal(request.seq, before.durable_seq + 2);
+    dispatcher.answer_reads = false;
+    wm_journal_stats(recorder->journal, &before);
+    n_recorded = before.appended; /* with what was not called */
+}
+
 /* Last, since the journal is gone afterwards. */
 static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **state)
 {
@@ -532,6 +638,7 @@ static int set_up(void **state)
         return -1;
     test_io = wm_io_posix;
     test_io.fdatasync = failing_fdatasync;
+    test_io.free_bytes = said_free;
     static char path[100];
     snprintf(path, sizeof path, "%s/credentials", folder);
     const struct wm_recorder_options o = {
@@ -551,7 +658,8 @@ static int set_up(void **state)
     env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), recorder->board, &wm_clock_system,
                                   master_key};
     n_recorded = 0;
-    dispatcher = (struct wm_dispatcher){&env, services, 3, auth, recorder, true, &n_recorded};
+    dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
+                                        .recorder = recorder, .record = true, .recorded = &n_recorded};
     cache = wm_sigv4_cache_new();
     wm_request_init(&request, 65536);
     wm_arena_init(&arena, 1 << 20);
@@ -583,6 +691,7 @@ int main(void)
         cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
         cmocka_unit_test(an_operation_is_one_row_and_one_handler),
         cmocka_unit_test(the_page_about_it_shows_what_is_tested),
+        cmocka_unit_test(a_full_journal_refuses_and_answers_as_the_settings_say),
         cmocka_unit_test(what_cannot_be_recorded_is_answered_503_and_has_no_effect),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

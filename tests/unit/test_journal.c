@@ -228,6 +228,20 @@ static void settle(struct wm_journal *j)
     }
 }
 
+/* Append and commit until it is full. @return the last number */
+static uint64_t fill_up(struct wm_journal *j, uint64_t n)
+{
+    struct made m;
+    uint64_t seq;
+    for (;; n++) {
+        make_entry(&m, n + 1, -1);
+        wm_journal_await_room(j);
+        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
+            return n;
+        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    }
+}
+
 /* ---- the ordinary ---- */
 
 static void entries_come_back_as_they_were(void **state)
@@ -497,17 +511,157 @@ static void nothing_is_retired_too_early(void **state)
     assert_int_equal(wm_journal_reader_next(r, &e, NULL), WM_OK); /* stands in the first segment */
     assert_int_equal(wm_journal_set_cursor(j, "first", 602), WM_OK);
     assert_int_equal(wm_journal_set_cursor(j, "late", 602), WM_OK);
-    usleep(30000);
-    wm_journal_stats(j, &s);
-    assert_int_equal(s.first_seq, 1);
-    uint64_t n = 1;
-    while (wm_journal_reader_next(r, &e, NULL) == WM_OK)
-        check_entry(&e, ++n, -1);
-    assert_int_equal(n, 602);
     wait_until_retired(j, 500);
     wm_journal_reader_close(r);
     put_range(j, 603, 610, 1);
     assert_int_equal(read_all(j, 600), 610);
+    wm_journal_close(j);
+}
+
+/* A reader holds nothing back. Its file is taken away, and used again, while it stands there: what it gives is right up to
+ * the end, and then it says so. */
+static void a_reader_left_behind_is_told_so(void **state)
+{
+    (void)state;
+    struct wm_journal *j = must_open(dir, NULL);
+    struct wm_journal_reader *readers[3] = {NULL};
+    struct wm_journal_stats s;
+    struct wm_entry e;
+    struct wm_err err = {0};
+    uint64_t next[3] = {1, 1, 1}, n = 600;
+    put_range(j, 1, n, 50);
+    assert_int_equal(wm_journal_set_cursor(j, "f", 0), WM_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(wm_journal_reader_open(j, 0, &readers[i], NULL), WM_OK);
+    for (int i = 0; i < 40; i++, next[1]++) /* one has its window full, one has read nothing, one is at the end of its own */
+        assert_int_equal(wm_journal_reader_next(readers[1], &e, NULL), WM_OK);
+    wm_journal_stats(j, &s);
+    for (int i = 0; i < 130; i++, next[2]++)
+        assert_int_equal(wm_journal_reader_next(readers[2], &e, NULL), WM_OK);
+    for (int round = 0; round < 10; round++, n += 100) { /* the same files, over and over */
+        put_range(j, n + 1, n + 100, 20);
+        assert_int_equal(wm_journal_set_cursor(j, "f", n + 100), WM_OK);
+        settle(j);
+    }
+    wait_until_retired(j, 1000);
+    for (int i = 0; i < 3; i++) {
+        enum wm_status status;
+        while ((status = wm_journal_reader_next(readers[i], &e, &err)) == WM_OK)
+            check_entry(&e, next[i]++, -1);
+        assert_int_equal(status, WM_E_NOT_FOUND);
+        assert_true(next[i] < 300);
+        assert_int_equal(wm_journal_reader_next(readers[i], &e, NULL), WM_E_NOT_FOUND); /* and stays so */
+        wm_journal_reader_close(readers[i]);
+    }
+    wm_journal_close(j);
+}
+
+static void paused(struct wm_journal *j, const char *name, bool is)
+{
+    struct wm_journal_follower f = {.paused = !is};
+    assert_true(wm_journal_find_follower(j, name, &f));
+    assert_int_equal(f.paused, is);
+}
+
+/* Wait for a notice: the preparer finds out that there is no room. */
+static struct wm_journal_notice await_notice(struct wm_journal *j)
+{
+    struct wm_journal_notice n = {0};
+    for (int i = 0; i < 2000 && !wm_journal_notice(j, &n); i++)
+        usleep(1000);
+    return n;
+}
+
+static void full_journal_goes_on_without_those_that_may_be_paused(void **state)
+{
+    (void)state;
+    struct wm_journal *j = NULL;
+    struct wm_journal_notice n, again;
+    struct wm_journal_stats s;
+    assert_int_equal(try_open(dir, SMALL, 3 * SMALL, &j, NULL, NULL), WM_OK);
+    assert_false(wm_journal_find_follower(j, "slow", &(struct wm_journal_follower){0}));
+    assert_int_equal(wm_journal_set_cursor(j, "needed", 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slower", 0), WM_OK);
+    wm_journal_allow_pause(j, "slow");
+    wm_journal_allow_pause(j, "slower");
+    uint64_t last = fill_up(j, 0), behind = 0;
+    usleep(20000);
+    assert_false(wm_journal_notice(j, &n)); /* one that is needed holds it, too: it would not help */
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", 5), WM_OK);
+
+    /* Both, one after the other; nothing is given up before it is recorded. */
+    n = await_notice(j);
+    assert_true(n.pause);
+    assert_true(wm_journal_notice(j, &again));
+    assert_string_equal(n.follower, again.follower);
+    assert_non_null(strstr(n.why.message, "limit"));
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.first_seq, 1);
+    behind = n.last_seq;
+    wm_journal_noticed(j, &n);
+    paused(j, n.follower, true);
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.first_seq, 1);
+    n = await_notice(j);
+    assert_true(n.pause && strcmp(n.follower, again.follower) != 0);
+    assert_int_equal(n.first_seq + again.first_seq, 1 + 6); /* each from behind its own cursor */
+    assert_int_equal(n.last_seq, behind);
+    wm_journal_noticed(j, &n);
+    wait_until_retired(j, behind + 1);
+    settle(j);
+    wm_journal_stats(j, &s);
+    assert_true(s.first_seq > behind);
+    assert_false(wm_journal_notice(j, &n));
+
+    /* It goes on without them, as long as it takes. */
+    for (int i = 0; i < 6; i++) {
+        uint64_t to = fill_up(j, last);
+        if (to == last)
+            usleep(5000);
+        last = to;
+        assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+        settle(j);
+    }
+    wm_journal_stats(j, &s);
+    assert_true(s.first_seq > behind + 100);
+    paused(j, "slow", true);
+    paused(j, "needed", false);
+
+    /* A cursor that is not far enough ends nothing; one that needs nothing that is gone does. */
+    assert_int_equal(wm_journal_set_cursor(j, "slow", s.first_seq - 2), WM_OK);
+    paused(j, "slow", true);
+    assert_int_equal(wm_journal_set_cursor(j, "slow", s.first_seq - 1), WM_OK);
+    paused(j, "slow", false);
+    n = await_notice(j);
+    assert_false(n.pause);
+    assert_string_equal(n.follower, "slow");
+    assert_int_equal(n.first_seq, s.first_seq);
+    wm_journal_noticed(j, &n);
+    assert_false(wm_journal_notice(j, &n));
+    last = fill_up(j, last);
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    n = await_notice(j); /* held for it again, until it is given up again */
+    assert_true(n.pause);
+    assert_string_equal(n.follower, "slow");
+    assert_int_equal(n.first_seq, s.first_seq);
+
+    /* What it did while that was recorded counts: it has lost nothing. */
+    assert_int_equal(wm_journal_set_cursor(j, "slow", n.last_seq), WM_OK);
+    wm_journal_noticed(j, &n);
+    paused(j, "slow", false);
+    n = await_notice(j);
+    assert_false(n.pause);
+    assert_string_equal(n.follower, "slow");
+    wm_journal_close(j);
+
+    /* After a restart it comes with an old cursor: it is let in, and nothing is kept for it. */
+    assert_int_equal(try_open(dir, SMALL, 3 * SMALL, &j, NULL, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "needed", last), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "slower", 0), WM_OK);
+    paused(j, "slower", true);
+    assert_true(fill_up(j, last) > last);
     wm_journal_close(j);
 }
 
@@ -616,10 +770,12 @@ static void the_end_of_a_segment_is_kept_for_the_service(void **state)
 }
 
 static atomic_bool disk_stands_still, preparer_waits;
+static pthread_t tester;
 
 static ssize_t slow_pwrite(void *ctx, int fd, const void *buf, size_t len, uint64_t offset)
 {
-    while (strcmp(wm_thread_name(), "journal-prep") == 0 && atomic_load(&disk_stands_still)) {
+    /* What the preparer fills a segment with; batches are shorter. */
+    while (len >= SMALL && !pthread_equal(pthread_self(), tester) && atomic_load(&disk_stands_still)) {
         atomic_store(&preparer_waits, true);
         usleep(1000);
     }
@@ -643,6 +799,7 @@ static void slow_segment_is_waited_for_before_the_append(void **state)
     enum wm_status status;
     pthread_t caller;
     slow.pwrite = slow_pwrite;
+    tester = pthread_self();
     io = &slow;
     atomic_store(&preparer_waits, false);
     atomic_store(&disk_stands_still, true);
@@ -743,19 +900,6 @@ static bool await_ballast(bool there)
     return false;
 }
 
-static uint64_t fill_up(struct wm_journal *j, uint64_t n)
-{
-    struct made m;
-    uint64_t seq;
-    for (;; n++) {
-        make_entry(&m, n + 1, -1);
-        wm_journal_await_room(j);
-        if (wm_journal_append(j, &m.e, &seq, NULL) != WM_OK)
-            return n;
-        assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
-    }
-}
-
 /* Else no follower could write that it has moved on, and all would wait for each other. */
 static void ballast_is_given_up_when_the_disk_is_full(void **state)
 {
@@ -793,6 +937,62 @@ static void ballast_is_given_up_when_the_disk_is_full(void **state)
     assert_int_equal(open_with_ballast(&j), WM_OK);
     assert_true(await_ballast(true));
     assert_int_equal(read_all(j, 0), n);
+    wm_journal_close(j);
+}
+
+/* ---- two that commit ---- */
+
+static atomic_int held; /* 0: syncs go through; 1: the next one of a commit waits; 2: it does */
+
+static int held_fdatasync(void *ctx, int fd)
+{
+    int armed = 1;
+    if (atomic_compare_exchange_strong(&held, &armed, 2))
+        while (atomic_load(&held) == 2)
+            usleep(1000);
+    return wm_io_posix.fdatasync(ctx, fd);
+}
+
+static void *commit_first(void *journal)
+{
+    return wm_journal_commit(journal, 1, NULL) == WM_OK ? NULL : journal;
+}
+
+static void *let_go(void *arg)
+{
+    usleep(20000);
+    atomic_store(&held, 0);
+    return arg;
+}
+
+/* Who waits for another's commit can append meanwhile, and finds the other's entries durable and its own not. */
+static void a_commit_of_another_is_waited_for(void **state)
+{
+    (void)state;
+    static struct wm_io table;
+    pthread_t first, second;
+    void *failed;
+    table = wm_io_posix;
+    table.fdatasync = held_fdatasync;
+    io = &table;
+    struct wm_journal *j = must_open(dir, NULL);
+    settle(j);
+    assert_false(wm_journal_await_commit(j));
+    put(j, 1, -1);
+    atomic_store(&held, 1);
+    assert_int_equal(pthread_create(&first, NULL, commit_first, j), 0);
+    while (atomic_load(&held) != 2)
+        usleep(1000);
+    put(j, 2, -1);
+    assert_int_equal(pthread_create(&second, NULL, let_go, NULL), 0);
+    assert_true(wm_journal_await_commit(j));
+    assert_int_equal(wm_journal_durable(j), 1);
+    assert_false(wm_journal_await_commit(j));
+    assert_int_equal(wm_journal_commit(j, 2, NULL), WM_OK);
+    assert_int_equal(pthread_join(first, &failed), 0);
+    assert_null(failed);
+    assert_int_equal(pthread_join(second, NULL), 0);
+    assert_int_equal(read_all(j, 0), 2);
     wm_journal_close(j);
 }
 
@@ -995,8 +1195,8 @@ static uint64_t make_crossing(uint64_t *out_last)
     first = n;
     for (int i = 0; i < 3; i++)
         put(j, ++n, 900);
+    settle(j); /* the header of segment 3 is to claim nothing of this batch */
     assert_int_equal(wm_journal_commit(j, n, NULL), WM_OK);
-    settle(j);
     folder_copy(dir, image);
     wm_journal_close(j);
     *out_last = n;
@@ -1405,11 +1605,13 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
         .io = table,
         .clock = &wm_clock_system,
         .segment_bytes = SMALL,
+        .max_bytes = 3 * SMALL,
         .ballast_bytes = SMALL / 4,
     };
     struct wm_journal *j = NULL;
     struct wm_journal_reader *r = NULL;
     struct wm_journal_recovery rec;
+    struct wm_journal_notice n_paused;
     struct wm_err err = {0};
     struct wm_entry e;
     struct made m;
@@ -1421,12 +1623,22 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
     assert_true(rec.next_seq > *acknowledged);
     *acknowledged = rec.next_seq - 1;
     assert_int_equal(wm_journal_set_cursor(j, "f", *acknowledged > 100 ? *acknowledged - 100 : 0), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(j, "given up", 0), WM_OK);
+    wm_journal_allow_pause(j, "given up");
     bool good = true;
     for (int i = 0; i < 120 && good; i++) {
         uint64_t seq;
         make_entry(&m, *acknowledged + 1, 900);
+        if (i % 10 == 0) /* into the room that is kept, when there is no other */
+            m.e.flags |= WM_ENTRY_SERVICE;
         wm_journal_await_room(j);
         enum wm_status status = wm_journal_append(j, &m.e, &seq, &err);
+        if (status == WM_E_FULL && wm_journal_notice(j, &n_paused)) {
+            assert_string_equal(n_paused.follower, "given up");
+            wm_journal_noticed(j, &n_paused);
+            wm_journal_await_room(j);
+            status = wm_journal_append(j, &m.e, &seq, &err);
+        }
         if (status == WM_OK) {
             assert_int_equal(seq, *acknowledged + 1);
             status = wm_journal_commit(j, seq, &err);
@@ -1440,8 +1652,10 @@ static void one_life(const struct wm_io *table, uint64_t *acknowledged)
     if (wm_journal_reader_open(j, *acknowledged - 5, &r, &err) == WM_OK) {
         uint64_t n = *acknowledged - 5;
         enum wm_status status;
-        while ((status = wm_journal_reader_next(r, &e, &err)) == WM_OK)
+        while ((status = wm_journal_reader_next(r, &e, &err)) == WM_OK) {
+            e.flags &= (uint16_t)~WM_ENTRY_SERVICE;
             check_entry(&e, ++n, 900);
+        }
         if (status == WM_E_END)
             assert_int_equal(n, wm_journal_durable(j));
         wm_journal_reader_close(r);
@@ -1490,6 +1704,7 @@ static void each_failing_operation_gives_the_right_answer(void **state)
                 assert_int_equal(wm_journal_reader_open(j, rec.first_seq - 1, &r, NULL), WM_OK);
                 for (uint64_t i = rec.first_seq; i < rec.next_seq; i++) {
                     assert_int_equal(wm_journal_reader_next(r, &e, NULL), WM_OK);
+                    e.flags &= (uint16_t)~WM_ENTRY_SERVICE;
                     check_entry(&e, i, 900);
                 }
                 wm_journal_reader_close(r);
@@ -1519,12 +1734,15 @@ int main(void)
         TEST(entries_go_on_over_segments),
         TEST(passed_segments_are_retired_and_reused),
         TEST(nothing_is_retired_too_early),
+        TEST(a_reader_left_behind_is_told_so),
+        TEST(full_journal_goes_on_without_those_that_may_be_paused),
         TEST(newest_durable_entry_is_kept),
         TEST(full_journal_refuses_before_any_effect),
         TEST(the_end_of_a_segment_is_kept_for_the_service),
         TEST(slow_segment_is_waited_for_before_the_append),
         TEST(full_disk_refuses_and_goes_on_when_space_returns),
         TEST(ballast_is_given_up_when_the_disk_is_full),
+        TEST(a_commit_of_another_is_waited_for),
         TEST(failed_sync_is_final_and_a_restart_recovers),
         TEST(recovery_writes_the_last_batch_again),
         TEST(threads_share_commits),

@@ -219,6 +219,7 @@ static void a_trail_shows_where_it_is_and_what_ails_it(void **state)
     assert_true(wm_view_eq_str(wm_json_get_text(shown, "latestDelivery"), "2026-03-01T10:07:12Z"));
     assert_int_equal(wm_json_get(shown, "latestDigest")->type, WM_JSON_NULL);
     assert_int_equal(wm_json_get(shown, "latestDeliveryError")->type, WM_JSON_NULL);
+    assert_int_equal(wm_json_get(shown, "newestDigest")->type, WM_JSON_NULL);
     assert_int_equal(number(shown, "delivered"), 3);
     assert_int_equal(number(shown, "filtered"), 2);
     assert_int_equal(number(shown, "missed"), 1);
@@ -230,6 +231,16 @@ static void a_trail_shows_where_it_is_and_what_ails_it(void **state)
     assert_int_equal(number(follower, "lagSeconds"), 0);
     assert_true(wm_view_eq_str(wm_json_get_text(follower->next, "name"), "trail:demo"));
     assert_int_equal(number(follower->next, "cursor"), 6);
+
+    t.digest_end.ns = 1772359200000000000;
+    snprintf(t.digest_bucket, sizeof t.digest_bucket, "evidence");
+    snprintf(t.digest_key, sizeof t.digest_key, "AWSLogs/k");
+    snprintf(t.digest_hash, sizeof t.digest_hash, "00ff");
+    const struct wm_json *newest = wm_json_get(wm_json_get(post(&t), "trails")->first, "newestDigest");
+    assert_true(wm_view_eq_str(wm_json_get_text(newest, "bucket"), "evidence"));
+    assert_true(wm_view_eq_str(wm_json_get_text(newest, "key"), "AWSLogs/k"));
+    assert_true(wm_view_eq_str(wm_json_get_text(newest, "sha256"), "00ff"));
+    assert_true(wm_view_eq_str(wm_json_get_text(newest, "end"), "2026-03-01T10:00:00Z"));
 
     t = trail(0, 0, 0, 0);
     s = post(&t);
@@ -250,7 +261,9 @@ static void a_trail_shows_where_it_is_and_what_ails_it(void **state)
     snprintf(t.latest_digest_error, sizeof t.latest_digest_error, "AccessDenied");
     problem_is(post(&t), "trail demo does not seal: AccessDenied");
     t = trail(6, 0, 0, 6);
-    t.paused = true;
+    const struct wm_journal_notice pause = {.pause = true, .follower = "trail:demo", .first_seq = 1, .last_seq = 6};
+    assert_int_equal(wm_journal_set_cursor(recorder->journal, "trail:demo", 0), WM_OK);
+    wm_journal_noticed(recorder->journal, &pause);
     s = post(&t);
     problem_is(s, "trail demo is paused");
     assert_true(truth(wm_json_get(s, "trails")->first, "paused"));

@@ -49,7 +49,7 @@ static struct wm_record base_record(void)
 {
     return (struct wm_record){
         .identity = {WM_IDENTITY_ROOT, WM_LIT("111122223333"), WM_LIT("arn:aws:iam::111122223333:root"),
-                     WM_LIT("111122223333"), WM_LIT("AKIAEXAMPLE")},
+                     WM_LIT("111122223333"), WM_LIT("AKIAEXAMPLE"), WM_EMPTY},
         .event_time = {1772359632999999999}, /* cut to the second */
         .event_source = WM_LIT("mediapackage.amazonaws.com"),
         .event_name = WM_LIT("CreateChannel"),

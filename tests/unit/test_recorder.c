@@ -247,9 +247,11 @@ static void entries_that_were_not_counted_are_logged_once(void **state)
     assert_false(wm_state_counts_add_up(&c));
 }
 
+static pthread_t tester;
+
 static int no_names(void *ctx, const char *path)
 {
-    if (strcmp(wm_thread_name(), "journal-prep") == 0)
+    if (!pthread_equal(pthread_self(), tester)) /* a new thread has its name only after a while */
         return -EIO;
     return wm_io_posix.sync_dir(ctx, path);
 }
@@ -262,6 +264,7 @@ static void a_failure_that_no_call_meets_is_logged(void **state)
     struct wm_recorder *r = NULL;
     struct wm_err why = {0};
     broken.sync_dir = no_names;
+    tester = pthread_self();
     io = &broken;
     log_catch();
     assert_int_equal(try_open(&r, 0, NULL), WM_OK);
@@ -318,16 +321,46 @@ static void journal_that_lost_entries_is_refused(void **state)
     struct wm_recorder *r = must_open();
     struct wm_err err = {0};
     uint64_t seq = 0;
-    char path[1024];
+    char path[1024], old[FOLDER_BYTES + 8];
     assert_int_equal(submit(r, "a", "1", &seq), WM_OK);
     assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
     wm_recorder_close(r);
     snprintf(path, sizeof path, "%s/journal", dir);
+    snprintf(old, sizeof old, "%s.old", dir);
+    folder_copy(path, old);
+    r = must_open();
+    assert_int_equal(submit(r, "b", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
     folder_remove(path);
+    folder_copy(old, path);
     r = NULL;
     assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
     assert_null(r);
-    assert_non_null(strstr(err.message, "entry 1"));
+    assert_non_null(strstr(err.message, "entry 2"));
+
+    folder_remove(path);
+    assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
+    assert_null(r);
+    assert_non_null(strstr(err.message, "entry 1 is lost"));
+
+    /* Another one in its place has other entries under the same numbers. */
+    char state_path[1024], aside[1024];
+    snprintf(state_path, sizeof state_path, "%s/state.db", dir);
+    snprintf(aside, sizeof aside, "%s/aside", dir);
+    folder_remove(path);
+    assert_int_equal(rename(state_path, aside), 0);
+    r = must_open();
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(submit(r, "c", "1", &seq), WM_OK);
+    assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    wm_recorder_close(r);
+    r = NULL;
+    assert_int_equal(rename(aside, state_path), 0);
+    assert_int_equal(try_open(&r, 0, &err), WM_E_CORRUPT);
+    assert_null(r);
+    assert_non_null(strstr(err.message, "the state belongs to journal "));
+    folder_remove(old);
 }
 
 static void failed_commit_is_final(void **state)
@@ -401,6 +434,96 @@ static void service_event_is_durable_when_it_returns(void **state)
     wm_recorder_close(r);
 }
 
+/* Wait for an entry of that name and give its record. */
+static uint64_t await_event(struct wm_recorder *r, const char *event, uint64_t from, char record[1024])
+{
+    char name[64];
+    for (int i = 0; i < 5000; i++, usleep(1000))
+        for (; from <= wm_journal_durable(r->journal); from++)
+            if (read_entry(r, from, name, record) == WM_OK && strcmp(name, event) == 0)
+                return from;
+    fail_msg("no %s was recorded", event);
+    return 0;
+}
+
+static uint64_t fill_up(struct wm_recorder *r)
+{
+    uint64_t seq = 0, last = 0;
+    while (submit(r, "id", "1", &seq) == WM_OK) {
+        last = seq;
+        assert_int_equal(wm_recorder_commit(r, last, NULL), WM_OK);
+    }
+    return last;
+}
+
+/* Those that could not be recorded have no record of their own: one event says how many, and of when. */
+static void calls_without_a_record_are_told_of(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = NULL;
+    struct wm_err why = {.message = "the disk is \"full\""}, other = {.message = "another reason"};
+    char record[1024];
+    assert_int_equal(try_open(&r, 128u * 1024u, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", 0), WM_OK);
+    uint64_t last = fill_up(r);
+    wm_recorder_unrecorded(r, &why, false);
+    wm_recorder_unrecorded(r, &other, true);
+    wm_recorder_unrecorded(r, &other, false);
+    usleep(500000);
+    assert_int_equal(wm_journal_durable(r->journal), last); /* not before it is over */
+    assert_int_equal(wm_journal_set_cursor(r->journal, "slow trail", last), WM_OK);
+    uint64_t told = await_event(r, "CallsUnrecorded", last + 1, record);
+    assert_non_null(strstr(record, ",\"refusedCalls\":2,\"answeredReads\":1,\"reason\":\"the disk is \\\"full\\\"\"}"));
+    assert_non_null(strstr(record, "\"serviceEventDetails\":{\"firstTime\":\"20"));
+
+    /* When it is closed meanwhile, it is told into the room that is kept for that. */
+    last = fill_up(r);
+    wm_recorder_unrecorded(r, &other, false);
+    wm_recorder_close(r);
+    assert_int_equal(try_open(&r, 128u * 1024u, NULL), WM_OK);
+    assert_int_equal(wm_journal_durable(r->journal), last + 1);
+    assert_true(await_event(r, "CallsUnrecorded", last + 1, record) > told);
+    assert_non_null(strstr(record, ",\"refusedCalls\":1,\"answeredReads\":0,\"reason\":\"another reason\"}"));
+    wm_recorder_close(r);
+}
+
+static void pause_is_recorded_before_anything_is_retired(void **state)
+{
+    (void)state;
+    struct wm_recorder *r = NULL;
+    struct wm_journal_stats s;
+    struct wm_journal_follower f;
+    char record[1024];
+    uint64_t seq = 0;
+    assert_int_equal(try_open(&r, 192u * 1024u, NULL), WM_OK);
+    assert_int_equal(wm_journal_set_cursor(r->journal, "trail:slow", 0), WM_OK);
+    wm_journal_allow_pause(r->journal, "trail:slow");
+    fill_up(r);
+    uint64_t told = await_event(r, "FollowerPaused", 1, record);
+    assert_non_null(strstr(record, "\"serviceEventDetails\":{\"follower\":\"trail:slow\",\"firstSequence\":1,\"lastSequence\":"));
+    assert_non_null(strstr(record, "196608")); /* the reason */
+    for (int i = 0; i < 500; i++) { /* without it there is room for all of these */
+        while (submit(r, "id", "1", &seq) == WM_E_FULL)
+            usleep(10000);
+        assert_int_equal(wm_recorder_commit(r, seq, NULL), WM_OK);
+    }
+    assert_true(wm_journal_find_follower(r->journal, "trail:slow", &f) && f.paused && f.cursor == 0);
+    wm_journal_stats(r->journal, &s);
+    assert_true(s.first_seq > 1 && told < s.durable_seq);
+    do { /* as a trail does it */
+        wm_journal_stats(r->journal, &s);
+        assert_int_equal(wm_journal_set_cursor(r->journal, "trail:slow", s.first_seq - 1), WM_OK);
+        wm_journal_stats(r->journal, &s);
+        assert_true(wm_journal_find_follower(r->journal, "trail:slow", &f));
+    } while (s.first_seq > f.cursor + 1);
+    assert_false(f.paused);
+    char want[128];
+    snprintf(want, sizeof want, "{\"follower\":\"trail:slow\",\"firstSequence\":%llu}", (unsigned long long)s.first_seq);
+    (void)await_event(r, "FollowerResumed", s.first_seq, record);
+    assert_non_null(strstr(record, want));
+    wm_recorder_close(r);
+}
+
 int main(void)
 {
     wm_log_set_level(WM_LOG_ERROR);
@@ -416,6 +539,8 @@ int main(void)
         TEST(journal_that_lost_entries_is_refused),
         TEST(failed_commit_is_final),
         TEST(service_event_is_durable_when_it_returns),
+        TEST(calls_without_a_record_are_told_of),
+        TEST(pause_is_recorded_before_anything_is_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "delivery/keyring.h"
 #include "tests/support/fault_io.h"
 #include "tests/support/scratch.h"
+#include "tests/support/sim_disk.h"
 #include "waymark/bounds.h"
 #include "waymark/hash.h"
 #include "waymark/json.h"
@@ -579,6 +580,51 @@ static void signer_goes_on_with_a_valid_key_when_none_can_be_made(void **state)
     assert_int_equal(told_count(&told, "CreateSigningKey"), 2);
 }
 
+/*
+ * The power goes at each operation of making a key, signing with it and destroying the one before: after it the keys open
+ * again, and the list on the disk verifies whatever was signed.
+ */
+static void signer_survives_a_power_cut_at_any_moment(void **state)
+{
+    (void)state;
+    char before[WM_FINGERPRINT_BYTES], after[WM_FINGERPRINT_BYTES], signature[WM_SIGNATURE_HEX_BYTES];
+    struct sim_disk *start = sim_disk_new(1);
+    struct wm_signer_options o = {.io = sim_disk_io(start), .clock = &wm_clock_system, .dir = "/keys"};
+    struct wm_signer *signer;
+    assert_int_equal(wm_signer_open(&o, &signer, NULL), WM_OK);
+    assert_int_equal(wm_signer_key_for(signer, start_time(), before, NULL), WM_OK);
+    wm_signer_close(signer);
+    bool died = true, was_signed = false;
+    unsigned n = 1;
+    for (; died; n++) {
+        struct sim_disk *d = sim_disk_clone(start, n);
+        o.io = sim_disk_io(d);
+        assert_int_equal(wm_signer_open(&o, &signer, NULL), WM_OK);
+        sim_disk_die_at(d, n);
+        was_signed = wm_signer_key_for(signer, later(30 * DAY_NS + WM_NS_PER_S), after, NULL) == WM_OK &&
+                     wm_signer_sign(signer, after, WM_LIT("x"), signature, NULL) == WM_OK;
+        died = sim_disk_dead(d);
+        wm_signer_close(signer);
+        sim_disk_power_cut(d);
+
+        struct wm_err err = {0};
+        if (wm_signer_open(&o, &signer, &err) != WM_OK)
+            fail_msg("operation %u: %s", n, err.message);
+        struct wm_keyring *ring;
+        assert_int_equal(wm_keyring_open(o.io, "/keys/public-keys.json", &ring, NULL), WM_OK);
+        assert_non_null(wm_keyring_find(ring, wm_view_of(before)));
+        if (was_signed) {
+            assert_int_equal(wm_keyring_verify(ring, wm_view_of(after), WM_LIT("x"), wm_view_of(signature), NULL), WM_OK);
+            assert_int_equal(wm_signer_sign(signer, after, WM_LIT("x"), signature, NULL), WM_OK);
+        }
+        wm_keyring_free(ring);
+        wm_signer_close(signer);
+        sim_disk_free(d);
+    }
+    assert_true(was_signed && n > 12);
+    sim_disk_free(start);
+}
+
 static void signer_records_the_first_use_of_each_run(void **state)
 {
     struct scratch *s = *state;
@@ -648,6 +694,9 @@ static void keyring_reads_what_the_aws_cli_prints(void **state)
         {"\"2026-03-01T10:00:00+1:00\"", WM_E_INVALID},
         {"\"2026-13-01T10:00:00Z\"", WM_E_INVALID},
         {"\"soon\"", WM_E_INVALID},
+        {"\"1970-01-01T00:30:00+01:00\"", WM_E_INVALID},
+        {"\"2262-04-11T23:47:16-23:59\"", WM_E_INVALID},
+        {"9223372037", WM_E_INVALID},
         {"-5", WM_E_INVALID},
         {"null", WM_E_INVALID},
     };
@@ -744,6 +793,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(signer_rotates_through_a_year, setup, teardown),
         cmocka_unit_test_setup_teardown(signer_destroys_what_has_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(signer_goes_on_with_a_valid_key_when_none_can_be_made, setup, teardown),
+        cmocka_unit_test(signer_survives_a_power_cut_at_any_moment),
         cmocka_unit_test_setup_teardown(signer_records_the_first_use_of_each_run, setup, teardown),
         cmocka_unit_test_setup_teardown(keyring_reads_what_the_aws_cli_prints, setup, teardown),
         cmocka_unit_test_setup_teardown(keyring_verifies_the_reference_vector, setup, teardown),

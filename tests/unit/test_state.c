@@ -478,7 +478,7 @@ static void strange_files_are_refused(void **state)
     assert_int_equal(open_status(), WM_E_CORRUPT);
     sql("DELETE FROM cursor");
     assert_int_equal(open_status(), WM_E_CORRUPT);
-    sql("PRAGMA user_version = 3");
+    sql("PRAGMA user_version = 4");
     assert_int_equal(open_status(), WM_E_UNSUPPORTED);
     sql("PRAGMA application_id = 1");
     assert_int_equal(open_status(), WM_E_INVALID);

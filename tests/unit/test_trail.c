@@ -33,7 +33,6 @@ static void trail_delivers_each_record_once(void **state)
     assert_string_equal(b.codec, "zstd");
     assert_true(b.started.ns > 0 && b.latest_delivery.ns >= b.started.ns && b.latest_delivery_attempt.ns > 0);
     assert_string_equal(b.latest_delivery_error, "");
-    assert_int_equal(b.latest_digest.ns, 0);
 
     /* the journal may drop what is delivered */
     struct wm_journal_stats stats;
@@ -74,10 +73,9 @@ static void trail_holds_the_journal_before_it_starts(void **state)
     assert_true(first_entry_kept(r) > 1);
 }
 
-static void trail_sets_the_headers_that_buckets_ask_for(void **state)
+static void trail_sets_the_headers_that_readers_need(void **state)
 {
     struct rig *r = *state;
-    r->o.server_side_encryption = true;
     r->o.codec = &wm_codec_gzip;
     r->o.codec_level = 6;
     rig_start(r);
@@ -89,9 +87,7 @@ static void trail_sets_the_headers_that_buckets_ask_for(void **state)
     wm_buf_init(&text, 4096);
     (void)snprintf(path, sizeof path, "bucket/.metadata/%s", inventory.file_keys[0]);
     assert_int_equal(wm_io_read_file(&wm_io_posix, scratch_path(&r->scratch, path), &text, NULL), WM_OK);
-    assert_string_equal(wm_buf_cstr(&text), "{\"content-type\":\"application/json\",\"content-encoding\":\"gzip\","
-                                            "\"x-amz-acl\":\"bucket-owner-full-control\","
-                                            "\"x-amz-server-side-encryption\":\"AES256\"}\n");
+    assert_string_equal(wm_buf_cstr(&text), "{\"content-type\":\"application/json\",\"content-encoding\":\"gzip\"}\n");
     assert_true(wm_view_ends(wm_view_of(inventory.file_keys[0]), ".json.gz"));
     wm_buf_done(&text);
     inventory_done(&inventory);
@@ -292,6 +288,184 @@ static void trail_stop_ends_a_store_that_does_not_answer(void **state)
     assert_all_there(r);
 }
 
+/* ---- uploads in parallel ---- */
+
+static void trail_uploads_as_many_at_a_time_as_it_is_told(void **state)
+{
+    struct rig *r = *state;
+    r->uploads = 4;
+    r->start_mode = FLAKY_GATHER;
+    rig_append(r, 60);
+    rig_start(r);
+    rig_wait_delivered(r);
+    assert_int_equal(atomic_load(&r->flaky->most_in_flight), 4);
+    assert_all_there(r);
+}
+
+static int64_t plans_in_ledger(struct rig *r)
+{
+    sqlite3 *db;
+    sqlite3_stmt *st;
+    assert_int_equal(sqlite3_open(scratch_path(&r->scratch, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT count(*) FROM file_plan", -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int64_t n = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
+/* The first file hangs, the others overtake it; then the end comes. None is counted before the first, none is there twice
+   after a restart, with fewer uploads at a time than files that were under way. */
+static void trail_files_leave_in_order_although_uploads_overtake(void **state)
+{
+    struct rig *r = *state;
+    r->uploads = 4;
+    r->start_mode = FLAKY_BLOCK_OLDEST;
+    rig_append(r, 300);
+    rig_start(r);
+    while (atomic_load(&r->flaky->puts) < 5) /* the fifth was made ready, and takes the place of who is done */
+        nap();
+    for (int i = 0; i < 30; i++)
+        nap();
+    assert_int_equal(atomic_load(&r->flaky->puts), 5);
+    assert_int_equal(rig_board(r).cursor_seq, 0);
+    assert_int_equal(rig_board(r).delivered_records, 0);
+    rig_stop(r, 0);
+    assert_int_equal(plans_in_ledger(r), 5); /* and no more of the backlog */
+    r->uploads = 1;
+    r->start_mode = FLAKY_PASS;
+    rig_start(r);
+    rig_wait_delivered(r);
+    inventory_take(r, &inventory);
+    assert_int_equal(inventory.files, 30);
+    inventory_done(&inventory);
+}
+
+/* While the store refuses, it is asked for one file at a time. */
+static void trail_asks_a_store_in_trouble_for_the_oldest_file_only(void **state)
+{
+    struct rig *r = *state;
+    r->uploads = 4;
+    r->start_mode = FLAKY_REFUSE;
+    rig_append(r, 100);
+    rig_start(r);
+    WAIT(r, strcmp(b.latest_delivery_error, "SlowDown") == 0);
+    while (atomic_load(&r->flaky->puts) < 12)
+        nap();
+    atomic_store(&r->flaky->mode, FLAKY_PASS);
+    rig_wait_delivered(r);
+    assert_true(atomic_load(&r->flaky->others_refused) <= 3); /* those that were on their way with the first */
+    assert_all_there(r);
+}
+
+/* Stopped and started at any moment, with a store that takes, refuses and loses replies as it comes. */
+static void trail_delivers_once_through_random_trouble(void **state)
+{
+    struct rig *r = *state;
+    r->o.retry_min_ms = 1;
+    r->o.retry_max_ms = 4;
+    r->start_mode = FLAKY_RANDOM;
+    for (int round = 0; round < 40; round++) {
+        uint8_t random[4];
+        wm_random(random, sizeof random);
+        r->uploads = 1 + random[0] % 5;
+        r->o.batch_records = 3 + random[1] % 20;
+        r->o.codec = random[2] % 2 ? &wm_codec_zstd : &wm_codec_gzip;
+        r->o.late_after_ms = random[2] % 3;
+        rig_append(r, random[1] % 90);
+        rig_start(r);
+        rig_append(r, random[3] % 50);
+        for (int i = 0; i < random[3] % 8; i++)
+            nap();
+        rig_stop(r, random[0] % 2 ? 0 : 20);
+        struct wm_board_trail b = rig_board(r);
+        assert_int_equal(b.delivered_records, b.cursor_seq);
+    }
+    r->start_mode = FLAKY_PASS;
+    rig_start(r);
+    rig_wait_delivered(r);
+    r->o.batch_records = 100; /* for the inventory */
+    assert_all_there(r);
+}
+
+/* ---- late records ---- */
+
+/* What is late is decided with the plan: the same bytes after a restart, under other settings and at another time. */
+static void trail_says_of_late_records_that_they_are(void **state)
+{
+    struct rig *r = *state;
+    r->o.late_after_ms = 600 * 1000;
+    r->start_mode = FLAKY_LOSE_AND_AWAY;
+    rig_append(r, 4);
+    pass_time(r, 700);
+    rig_append(r, 3);
+    rig_start(r);
+    WAIT(r, b.latest_delivery_error[0] != '\0');
+    rig_stop(r, 0);
+    r->o.late_after_ms = 0;
+    r->start_mode = FLAKY_PASS;
+    rig_start(r);
+    rig_wait_delivered(r);
+    inventory_take(r, &inventory);
+    assert_int_equal(inventory.files, 1);
+    struct wm_store_header headers[WM_STORE_MAX_HEADERS];
+    struct wm_json *root;
+    size_t n, i = 0;
+    struct wm_view text = inventory_read(&inventory, inventory.file_keys[0], headers, &n);
+    assert_int_equal(wm_json_parse(&inventory.arena, text, &root, NULL), WM_OK);
+    for (const struct wm_json *e = wm_json_get(root, "Records")->first; e; e = e->next, i++) {
+        const struct wm_json *addendum = wm_json_get(e, "addendum");
+        assert_int_equal(addendum != NULL, i < 4);
+        if (addendum)
+            assert_true(wm_view_eq_str(wm_json_get_text(addendum, "reason"), "DELIVERY_DELAY"));
+    }
+    inventory_done(&inventory);
+}
+
+/* ---- two daemons ---- */
+
+/* Two data folders, one prefix of one bucket, the same name. */
+static void trail_does_not_mix_with_another_on_its_prefix(void **state)
+{
+    struct rig *r = *state, *other;
+    char bucket[300], key[400];
+    void *second = NULL;
+    r->start_mode = FLAKY_REAL;
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+
+    assert_int_equal(rig_setup(&second), 0);
+    other = second;
+    (void)snprintf(bucket, sizeof bucket, "%s/bucket", r->scratch.dir);
+    assert_int_equal(symlink(bucket, scratch_path(&other->scratch, "bucket")), 0);
+    other->start_mode = FLAKY_REAL;
+    rig_start(other);
+    rig_append(other, 25);
+    WAIT(other, strcmp(b.latest_delivery_error, "OwnedByAnotherTrail") == 0);
+    pass_time(other, 7200); /* no digest either */
+    for (int i = 0; i < 50; i++)
+        nap();
+    assert_int_equal(rig_board(other).delivered_records, 0);
+    assert_int_equal(rig_board(other).latest_digest.ns, 0);
+    rig_append(r, 5);
+    rig_wait_delivered(r); /* the first one is not troubled */
+    rig_stop(r, 10000);
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    assert_all_there(r); /* its own, and nothing else */
+
+    /* The first has ended for good, and its place is given away. */
+    rig_stop(r, 10000);
+    (void)snprintf(key, sizeof key, "%s/audit/AWSLogs/" ACCOUNT "/Waymark/" REGION "/studio.json", bucket);
+    assert_int_equal(unlink(key), 0);
+    WAIT(other, b.cursor_seq == other->last_seq);
+    assert_string_equal(rig_board(other).latest_delivery_error, "");
+    assert_int_equal(rig_teardown(&second), 0);
+}
+
 /* ---- what cannot go on ---- */
 
 static void trail_refuses_a_journal_that_is_not_its_ledgers(void **state)
@@ -386,7 +560,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(trail_delivers_each_record_once),
         TEST(trail_holds_the_journal_before_it_starts),
-        TEST(trail_sets_the_headers_that_buckets_ask_for),
+        TEST(trail_sets_the_headers_that_readers_need),
         TEST(trail_stop_delivers_what_is_durable),
         TEST(trail_goes_on_after_a_restart),
         TEST(trail_does_not_delay_old_records_after_a_restart),
@@ -397,6 +571,12 @@ int main(void)
         TEST(trail_waits_for_a_bucket_that_is_away),
         TEST(trail_leaves_a_store_alone_that_asks_for_it),
         TEST(trail_stop_ends_a_store_that_does_not_answer),
+        TEST(trail_uploads_as_many_at_a_time_as_it_is_told),
+        TEST(trail_files_leave_in_order_although_uploads_overtake),
+        TEST(trail_asks_a_store_in_trouble_for_the_oldest_file_only),
+        TEST(trail_delivers_once_through_random_trouble),
+        TEST(trail_says_of_late_records_that_they_are),
+        TEST(trail_does_not_mix_with_another_on_its_prefix),
         TEST(trail_refuses_a_journal_that_is_not_its_ledgers),
         TEST(trail_stands_still_when_the_journal_is_not_what_was_planned),
         TEST(trail_options_are_checked),

@@ -138,7 +138,7 @@ static void trail_delivers_files_while_a_digest_waits(void **state)
     rig_append(r, 5);
     rig_start(r);
     rig_wait_delivered(r);
-    while (!r->flaky->first_key[0])
+    while (!atomic_load(&r->flaky->has_first))
         nap();
     assert_string_equal(r->flaky->first_key, key);
     atomic_store(&r->flaky->mode, FLAKY_LOSE_REPLY); /* the next put is a digest's: no records are left */
@@ -151,6 +151,41 @@ static void trail_delivers_files_while_a_digest_waits(void **state)
     assert_int_equal(digest_at(1).n_files, 1);
     assert_int_equal(digest_at(2).n_files, 3);
     assert_int_equal(digest_at(3).n_files, 1);
+    inventory_done(&inventory);
+}
+
+/* A period is over, and its last file is not in the bucket: the digest waits for it, further files do not. */
+static void trail_seals_a_period_when_its_files_are_there(void **state)
+{
+    struct rig *r = *state;
+    r->uploads = 3;
+    rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    atomic_store(&r->flaky->mode, FLAKY_BLOCK_FIRST);
+    rig_append(r, 5);
+    while (!atomic_load(&r->flaky->has_first))
+        nap();
+    pass_time(r, 3602);
+    for (int i = 0; i < 60; i++)
+        nap();
+    assert_int_equal(rig_board(r).latest_digest.ns, sealed.ns);
+    rig_append(r, 5); /* of the next period */
+    while (atomic_load(&r->flaky->puts) < 3)
+        nap();
+    pass_time(r, 600); /* the digest's end does not move while it waits */
+    atomic_store(&r->flaky->mode, FLAKY_PASS);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
+    rig_wait_delivered(r);
+    sealed = rig_board(r).latest_digest;
+    pass_time(r, 3602);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
+    inventory_take(r, &inventory);
+    assert_int_equal(inventory.digests, 3);
+    assert_int_equal(digest_at(1).n_files, 2);
+    assert_int_equal(digest_at(2).n_files, 1);
+    assert_int_equal(seconds_of(digest_at(1).end), seconds_of(digest_at(1).start) + 3600);
     inventory_done(&inventory);
 }
 
@@ -175,12 +210,6 @@ static void trail_plans_its_digest_anew_in_another_bucket(void **state)
     inventory_done(&inventory);
 }
 
-static void note_finding(void *arg, const struct wm_verify_line *line)
-{
-    (void)arg;
-    fail_msg("%.*s: %s", WM_ARG(line->key), line->text);
-}
-
 /* The verifier has the last word. */
 static void trail_is_verified_as_good(void **state)
 {
@@ -197,25 +226,12 @@ static void trail_is_verified_as_good(void **state)
     rig_append(r, 3);
     rig_stop(r, 10000);
     assert_all_there(r);
-    struct wm_store *store;
-    struct wm_keyring *keys;
-    struct wm_verify_result result;
-    struct wm_err err = {0};
-    assert_int_equal(wm_store_file_new(&wm_io_posix, wm_view_of(scratch_path(&r->scratch, "bucket")), WM_EMPTY, &store,
-                                       NULL), WM_OK);
-    assert_int_equal(wm_keyring_open(&wm_io_posix, scratch_path(&r->scratch, "keys/public-keys.json"), &keys, NULL),
-                     WM_OK);
-    struct wm_verify_options o = {.stores = &store, .n_stores = 1, .prefix = WM_LIT("audit"), .keys = keys,
-                                  .say = note_finding};
-    if (wm_verify(&o, &result, &err) != WM_OK)
-        fail_msg("%s", err.message);
+    struct wm_verify_result result = rig_verify(r, "audit");
     assert_int_equal(result.chains, 1);
     assert_int_equal(result.digests_valid, 4);
     assert_int_equal(result.files_valid, 9);
     assert_int_equal(result.files_pending, 1);
     assert_int_equal(result.records, 90);
-    wm_keyring_free(keys);
-    wm_store_free(store);
 }
 
 int main(void)
@@ -227,6 +243,7 @@ int main(void)
         TEST(trail_chain_survives_a_clock_that_goes_back),
         TEST(trail_chain_begins_although_the_clock_goes_back),
         TEST(trail_delivers_files_while_a_digest_waits),
+        TEST(trail_seals_a_period_when_its_files_are_there),
         TEST(trail_plans_its_digest_anew_in_another_bucket),
         TEST(trail_is_verified_as_good),
     };

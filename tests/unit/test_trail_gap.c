@@ -140,7 +140,7 @@ static void trail_settles_a_plan_whose_entries_are_gone(void **state)
         r->start_mode = cases[i].mode;
         rig_start(r);
         rig_append(r, cases[i].planned);
-        while (!r->flaky->first_key[0])
+        while (!atomic_load(&r->flaky->has_first))
             nap();
         WAIT(r, b.latest_delivery_error[0] != '\0');
         char key[1100], path[1500];
