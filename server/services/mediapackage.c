@@ -7,13 +7,13 @@
 
 /* An id that cannot be one names nothing: 404, not 422, so its form is not looked at here. */
 static const struct wm_member id_input[] = {
-    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_PATH_ID,
     {0},
 };
 
 static const struct wm_member page_input[] = {
-    {.name = "maxResults", .type = WM_MEMBER_INTEGER, .place = WM_IN_QUERY, .min = 1, .max = MEDIAPACKAGE_MAX_RESULTS},
-    {.name = "nextToken", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
+    MEDIAPACKAGE_MAX_RESULTS_QUERY,
+    MEDIAPACKAGE_NEXT_TOKEN_QUERY,
     {0},
 };
 

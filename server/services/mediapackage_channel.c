@@ -237,19 +237,14 @@ enum wm_status mediapackage_rotate_ingest_endpoint_credentials(struct wm_call *c
 /* ---- tables ---- */
 
 const struct wm_member mediapackage_create_channel_input[] = {
-    {.name = "id",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("id", true, NULL),
     {.name = "description", .type = WM_MEMBER_STRING},
     {.name = "tags", .type = WM_MEMBER_STRING_MAP},
     {0},
 };
 
 const struct wm_member mediapackage_update_channel_input[] = {
-    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_PATH_ID,
     {.name = "description", .type = WM_MEMBER_STRING},
     {0},
 };
@@ -288,14 +283,14 @@ static const struct wm_member ingress_logs[] = {
 };
 
 const struct wm_member mediapackage_configure_logs_input[] = {
-    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_PATH_ID,
     {.name = "egressAccessLogs", .type = WM_MEMBER_STRUCT, .fields = egress_logs},
     {.name = "ingressAccessLogs", .type = WM_MEMBER_STRUCT, .fields = ingress_logs},
     {0},
 };
 
 const struct wm_member mediapackage_rotate_ingest_input[] = {
-    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_PATH_ID,
     {.name = "ingest_endpoint_id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
     {0},
 };

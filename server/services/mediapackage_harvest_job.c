@@ -270,23 +270,13 @@ static const struct wm_text_form bucket_form = {is_bucket, "may have letters, di
 static const struct wm_member s3_destination[] = {
     {.name = "bucketName", .type = WM_MEMBER_STRING, .required = true, .min = 3, .max = 63, .form = &bucket_form},
     {.name = "manifestKey", .type = WM_MEMBER_STRING, .required = true, .min = 1, .max = WM_MAX_OBJECT_KEY_BYTES},
-    {.name = "roleArn",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 20,
-     .max = 2048,
-     .form = &mediapackage_role_form},
+    MEDIAPACKAGE_ARN_MEMBER("roleArn", true, &mediapackage_role_form),
     {0},
 };
 
 const struct wm_member mediapackage_create_harvest_job_input[] = {
     {.name = "endTime", .type = WM_MEMBER_STRING, .required = true, .form = &time_form},
-    {.name = "id",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("id", true, NULL),
     {.name = "originEndpointId", .type = WM_MEMBER_STRING, .required = true, .min = 1, .max = MEDIAPACKAGE_MAX_ID},
     {.name = "s3Destination", .type = WM_MEMBER_STRUCT, .required = true, .fields = s3_destination},
     {.name = "startTime", .type = WM_MEMBER_STRING, .required = true, .form = &time_form},
@@ -298,7 +288,7 @@ static const char *const statuses[] = {"IN_PROGRESS", "SUCCEEDED", "FAILED", NUL
 const struct wm_member mediapackage_list_harvest_jobs_input[] = {
     {.name = "includeChannelId", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
     {.name = "includeStatus", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY, .values = statuses},
-    {.name = "maxResults", .type = WM_MEMBER_INTEGER, .place = WM_IN_QUERY, .min = 1, .max = MEDIAPACKAGE_MAX_RESULTS},
-    {.name = "nextToken", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
+    MEDIAPACKAGE_MAX_RESULTS_QUERY,
+    MEDIAPACKAGE_NEXT_TOKEN_QUERY,
     {0},
 };

@@ -22,6 +22,25 @@
 extern const struct wm_text_form mediapackage_id_form;
 /** "arn:PARTITION:iam::ACCOUNT:role/NAME", NAME perhaps behind a path. */
 extern const struct wm_text_form mediapackage_role_form;
+/* Rows that several tables have. */
+#define MEDIAPACKAGE_PATH_ID {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true}
+#define MEDIAPACKAGE_ARN_LABEL {.name = "resource-arn", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true}
+#define MEDIAPACKAGE_MAX_RESULTS_QUERY                                                                                 \
+    {.name = "maxResults", .type = WM_MEMBER_INTEGER, .place = WM_IN_QUERY, .min = 1, .max = MEDIAPACKAGE_MAX_RESULTS}
+#define MEDIAPACKAGE_NEXT_TOKEN_QUERY {.name = "nextToken", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY}
+/** An id, or a name that stands in URLs. */
+#define MEDIAPACKAGE_NAME_MEMBER(NAME, REQUIRED, INITIAL)                                                              \
+    {.name = (NAME),                                                                                                   \
+     .type = WM_MEMBER_STRING,                                                                                         \
+     .required = (REQUIRED),                                                                                           \
+     .min = 1,                                                                                                         \
+     .max = MEDIAPACKAGE_MAX_ID,                                                                                       \
+     .form = &mediapackage_id_form,                                                                                    \
+     .initial = (INITIAL)}
+/** An ARN of this form, at most as long as IAM's. */
+#define MEDIAPACKAGE_ARN_MEMBER(NAME, REQUIRED, FORM)                                                                  \
+    {.name = (NAME), .type = WM_MEMBER_STRING, .required = (REQUIRED), .min = 20, .max = 2048, .form = (FORM)}
+
 /** Nothing but letters, digits and these marks? */
 bool mediapackage_only(struct wm_view text, const char *marks);
 /** Has this the form of an ARN of the service whose resource part begins so? */

@@ -264,18 +264,8 @@ static const struct wm_text_form secret_form = {
 
 /* Where the secret lies, not what it is: User Guide, "CDN authorization". So both are recorded. */
 static const struct wm_member authorization[] = {
-    {.name = "cdnIdentifierSecret",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 20,
-     .max = 2048,
-     .form = &secret_form},
-    {.name = "secretsRoleArn",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 20,
-     .max = 2048,
-     .form = &mediapackage_role_form},
+    MEDIAPACKAGE_ARN_MEMBER("cdnIdentifierSecret", true, &secret_form),
+    MEDIAPACKAGE_ARN_MEMBER("secretsRoleArn", true, &mediapackage_role_form),
     {0},
 };
 
@@ -285,12 +275,7 @@ static const char *const originations[] = {"ALLOW", "DENY", NULL};
  * have neither: so many that one endpoint's document stays small. */
 #define SETTINGS                                                                                                       \
     {.name = "description", .type = WM_MEMBER_STRING, .initial = "\"\""},                                              \
-        {.name = "manifestName",                                                                                       \
-         .type = WM_MEMBER_STRING,                                                                                     \
-         .min = 1,                                                                                                     \
-         .max = MEDIAPACKAGE_MAX_ID,                                                                                   \
-         .form = &mediapackage_id_form,                                                                                \
-         .initial = "\"index\""},                                                                                      \
+        MEDIAPACKAGE_NAME_MEMBER("manifestName", false, "\"index\""),                                                  \
         {.name = "origination", .type = WM_MEMBER_STRING, .values = originations, .initial = "\"ALLOW\""},             \
         {.name = "startoverWindowSeconds", .type = WM_MEMBER_INTEGER, .max = MAX_STARTOVER_S, .initial = "0"},         \
         {.name = "timeDelaySeconds", .type = WM_MEMBER_INTEGER, .max = MAX_DELAY_S, .initial = "0"},                   \
@@ -299,32 +284,25 @@ static const char *const originations[] = {"ALLOW", "DENY", NULL};
         {.name = "cmafPackage", .type = WM_MEMBER_STRUCT, .fields = mediapackage_cmaf_package},                        \
         {.name = "dashPackage", .type = WM_MEMBER_STRUCT, .fields = mediapackage_dash_package},                        \
         {.name = "hlsPackage", .type = WM_MEMBER_STRUCT, .fields = mediapackage_hls_package},                          \
-    {                                                                                                                  \
-        .name = "mssPackage", .type = WM_MEMBER_STRUCT, .fields = mediapackage_mss_package                             \
-    }
+        {.name = "mssPackage", .type = WM_MEMBER_STRUCT, .fields = mediapackage_mss_package}
 
 const struct wm_member mediapackage_create_origin_endpoint_input[] = {
     {.name = "channelId", .type = WM_MEMBER_STRING, .required = true, .min = 1, .max = MEDIAPACKAGE_MAX_ID},
-    {.name = "id",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("id", true, NULL),
     SETTINGS,
     {.name = "tags", .type = WM_MEMBER_STRING_MAP, .initial = "{}"},
     {0},
 };
 
 const struct wm_member mediapackage_update_origin_endpoint_input[] = {
-    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_PATH_ID,
     SETTINGS,
     {0},
 };
 
 const struct wm_member mediapackage_list_origin_endpoints_input[] = {
     {.name = "channelId", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
-    {.name = "maxResults", .type = WM_MEMBER_INTEGER, .place = WM_IN_QUERY, .min = 1, .max = MEDIAPACKAGE_MAX_RESULTS},
-    {.name = "nextToken", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
+    MEDIAPACKAGE_MAX_RESULTS_QUERY,
+    MEDIAPACKAGE_NEXT_TOKEN_QUERY,
     {0},
 };

@@ -99,15 +99,10 @@ static const struct wm_member encryption_contract[] = {
 };
 
 static const struct wm_member speke_key_provider[] = {
-    {.name = "certificateArn", .type = WM_MEMBER_STRING, .min = 20, .max = 2048, .form = &certificate_form},
+    MEDIAPACKAGE_ARN_MEMBER("certificateArn", false, &certificate_form),
     {.name = "encryptionContractConfiguration", .type = WM_MEMBER_STRUCT, .fields = encryption_contract},
     {.name = "resourceId", .type = WM_MEMBER_STRING, .required = true, .min = 1, .max = 2048},
-    {.name = "roleArn",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 20,
-     .max = 2048,
-     .form = &mediapackage_role_form},
+    MEDIAPACKAGE_ARN_MEMBER("roleArn", true, &mediapackage_role_form),
     {.name = "systemIds", .type = WM_MEMBER_STRING_LIST, .required = true, .min = 1, .max = 100},
     {.name = "url", .type = WM_MEMBER_STRING, .required = true, .min = 9, .max = 2048, .form = &https_form},
     {0},
@@ -211,18 +206,9 @@ static const struct wm_member hls_manifest[] = {
     CHOICE("adMarkers", ad_markers, "\"NONE\""),
     AD_TRIGGERS,
     AD_RESTRICTIONS,
-    {.name = "id",
-     .type = WM_MEMBER_STRING,
-     .required = true,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("id", true, NULL),
     FLAG("includeIframeOnlyStream"),
-    {.name = "manifestName",
-     .type = WM_MEMBER_STRING,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("manifestName", false, NULL),
     CHOICE("playlistType", playlist_types, "\"NONE\""),
     SECONDS("playlistWindowSeconds", 1, MAX_MANIFEST_S, "60"),
     SECONDS("programDateTimeIntervalSeconds", 0, INT32_MAX, "0"),
@@ -233,11 +219,7 @@ const struct wm_member mediapackage_cmaf_package[] = {
     ENCRYPTION(cmaf_encryption),
     {.name = "hlsManifests", .type = WM_MEMBER_STRUCT_LIST, .max = 100, .fields = hls_manifest, .initial = "[]"},
     SEGMENT_SECONDS("6"),
-    {.name = "segmentPrefix",
-     .type = WM_MEMBER_STRING,
-     .min = 1,
-     .max = MEDIAPACKAGE_MAX_ID,
-     .form = &mediapackage_id_form},
+    MEDIAPACKAGE_NAME_MEMBER("segmentPrefix", false, NULL),
     STREAM_SELECTION,
     {0},
 };
@@ -333,7 +315,8 @@ struct wm_view mediapackage_wrong_package(struct wm_arena *a, const struct wm_js
     const char *name = package_of(endpoint);
     const struct wm_json *package = name ? wm_json_get(endpoint, name) : NULL;
     const struct wm_json *streams = wm_json_get(package, "streamSelection");
-    if (mediapackage_number(streams, "minVideoBitsPerSecond") > mediapackage_number(streams, "maxVideoBitsPerSecond")) /* would select none */
+    if (mediapackage_number(streams, "minVideoBitsPerSecond") >
+        mediapackage_number(streams, "maxVideoBitsPerSecond")) /* would select none */
         return WM_LIT("Member 'streamSelection.minVideoBitsPerSecond' must not be above 'maxVideoBitsPerSecond'");
     struct wm_view wrong = wrong_contract(wm_json_get(package, "encryption"));
     if (!wrong.len)

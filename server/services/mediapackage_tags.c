@@ -179,18 +179,18 @@ enum wm_status mediapackage_untag_resource(struct wm_call *c, struct wm_reply *r
 }
 
 const struct wm_member mediapackage_arn_input[] = {
-    {.name = "resource-arn", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_ARN_LABEL,
     {0},
 };
 
 const struct wm_member mediapackage_tag_input[] = {
-    {.name = "resource-arn", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_ARN_LABEL,
     {.name = "tags", .type = WM_MEMBER_STRING_MAP, .required = true},
     {0},
 };
 
 const struct wm_member mediapackage_untag_input[] = {
-    {.name = "resource-arn", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    MEDIAPACKAGE_ARN_LABEL,
     {.name = "tagKeys", .type = WM_MEMBER_STRING_LIST, .place = WM_IN_QUERY, .required = true},
     {0},
 };

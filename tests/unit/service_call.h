@@ -197,6 +197,20 @@ struct small_case {
     const char *operation, *params;
 };
 
+/** A document that this service did not write is an error of ours, answered as such, not a crash. */
+static inline void assert_corrupt(struct fixture *f, const struct small_case *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct wm_json *params;
+        struct wm_reply r;
+        wm_arena_clear(&f->arena);
+        assert_int_equal(wm_json_parse(&f->arena, wm_view_of(calls[i].params), &params, NULL), WM_OK);
+        if (run_operation(f, calls[i].operation, &f->arena, params, &r) != WM_E_CORRUPT)
+            fail_msg("%s %s was answered", calls[i].operation, calls[i].params);
+        assert_int_equal(r.n_changes, 0);
+    }
+}
+
 /** With too little memory a call either works as ever or says so; it changes nothing by half. */
 static inline void assert_survives_small_arena(struct fixture *f, const struct small_case *cases, size_t n,
                                                size_t max_bytes)

@@ -344,13 +344,7 @@ static void damaged_documents_are_not_answered(void **state)
         {"ListTagsForResource", "{\"resource-arn\":\"arn:aws:mediapackage:us-west-2:111122223333:harvest_jobs/x\"}"},
     };
     store_document(f, KIND, "x", "{\"id\":\"x\"}");
-    for (size_t k = 0; k < sizeof calls / sizeof calls[0]; k++) {
-        struct wm_json *params;
-        struct wm_reply r;
-        assert_int_equal(wm_json_parse(&f->arena, wm_view_of(calls[k].params), &params, NULL), WM_OK);
-        assert_int_equal(run_operation(f, calls[k].operation, &f->arena, params, &r), WM_E_CORRUPT);
-        assert_int_equal(r.n_changes, 0);
-    }
+    assert_corrupt(f, calls, sizeof calls / sizeof calls[0]);
 }
 
 static void calls_survive_a_small_arena(void **state)

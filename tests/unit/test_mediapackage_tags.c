@@ -201,14 +201,14 @@ static void calls_survive_a_small_arena(void **state)
 static void damaged_documents_are_not_answered(void **state)
 {
     struct fixture *f = *state;
-    static const char arn[] = "arn:aws:mediapackage:us-west-2:111122223333:channels/1";
-    struct wm_json *params;
-    struct wm_reply r;
-    store_document(f, "mediapackage.channel", "damaged", "{\"arn\":\"arn:aws:mediapackage:us-west-2:111122223333:channels/1\"}");
-    wm_arena_clear(&f->arena);
-    params = wm_json_new(&f->arena, WM_JSON_OBJECT);
-    wm_json_set_string(&f->arena, params, "resource-arn", WM_LIT(arn));
-    assert_int_equal(run_operation(f, "ListTagsForResource", &f->arena, params, &r), WM_E_CORRUPT);
+    static const struct small_case calls[] = {
+        {"ListTagsForResource", "{\"resource-arn\":\"arn:aws:mediapackage:us-west-2:111122223333:channels/1\"}"},
+        {"TagResource", "{\"resource-arn\":\"arn:aws:mediapackage:us-west-2:111122223333:channels/1\",\"tags\":{\"a\":\"b\"}}"},
+        {"UntagResource", "{\"resource-arn\":\"arn:aws:mediapackage:us-west-2:111122223333:channels/1\",\"tagKeys\":[\"a\"]}"},
+    };
+    store_document(f, "mediapackage.channel", "damaged",
+                   "{\"arn\":\"arn:aws:mediapackage:us-west-2:111122223333:channels/1\"}");
+    assert_corrupt(f, calls, sizeof calls / sizeof calls[0]);
 }
 
 int main(void)
