@@ -1,15 +1,16 @@
 /*
  * The journal: append, commit, cursors. Its parts: journal_frame.c (bytes), journal_segment.c (files ahead and behind),
- * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
+ * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers),
+ * journal_inspect.c (from outside).
  *
  * # The format
  *
  * 1. Files. A folder holds segments "<ordinal>.journal", the ordinal in decimal with at least 10 digits, from 1, without
  *    gaps; "lock", on which the process that has the journal open holds an flock; at times "spare" (a retired segment
  *    that waits for reuse), "fill.tmp" (one being made), "ballast" (zeros, see journal_space.c), and "tail" and
- *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
- *    we measured, overwriting zeros is 25 % faster per sync than growing a file. All numbers are little-endian. CRC-32
- *    is that of ISO 3309 (gzip).
+ *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that
+ *    a commit changes no metadata: on the machine we measured, overwriting zeros is 25 % faster per sync than growing a
+ *    file. All numbers are little-endian. CRC-32 is that of ISO 3309 (gzip).
  *
  * 2. Segment header, 4,096 bytes (enum segment_field):
  *
