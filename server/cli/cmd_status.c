@@ -5,14 +5,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "delivery/aws_request.h"
 #include "server/cli/cmd.h"
-#include "server/cli/fetch.h"
 #include "server/cli/text.h"
 #include "waymark/arena.h"
 #include "waymark/bounds.h"
 #include "waymark/buf.h"
 #include "waymark/clock.h"
 #include "waymark/credentials.h"
+#include "waymark/hash.h"
 #include "waymark/io.h"
 #include "waymark/json.h"
 #include "waymark/sigv4.h"
@@ -20,6 +21,9 @@
 #include "waymark/banned.h"
 
 #define STATUS_PATH "/_waymark/status"
+#define CONNECT_TIMEOUT_MS 5000
+#define TIMEOUT_MS 15000
+#define HOST_BYTES 300u
 
 static const char help[] =
     "usage: waymark status [OPTIONS]\n"
@@ -110,50 +114,37 @@ static enum wm_status find_credentials(const struct status_arguments *a, struct 
 static enum wm_status ask(struct wm_view endpoint, const struct wm_credentials *c, struct wm_buf *out,
                           long *out_http_status, struct wm_err *err)
 {
-    char hash[WM_SHA256_HEX_BYTES];
+    static const struct wm_http_settings settings = {.connect_timeout_ms = CONNECT_TIMEOUT_MS};
+    char hash[WM_SHA256_HEX_BYTES], host[HOST_BYTES];
     uint8_t sha[WM_SHA256_BYTES];
-    struct wm_sigv4_signature signature;
+    struct wm_view where;
+    struct wm_aws_request q = {
+        .service = "waymark",
+        .method = "GET",
+        .host = host,
+        .path = WM_LIT(STATUS_PATH),
+        .sha256_hex = {hash, sizeof hash},
+        .timeout_ms = TIMEOUT_MS,
+    };
+    if (!wm_aws_endpoint(endpoint, &q.scheme, &where) || !wm_view_copy(where, host, sizeof host))
+        return wm_fail(err, WM_E_INVALID, "the endpoint is not of the form http://HOST:PORT");
     wm_sha256("", 0, sha);
     wm_hex(sha, sizeof sha, hash);
-    struct wm_sigv4_header headers[4];
-    size_t n = 0;
-    headers[n++] = (struct wm_sigv4_header){
-        WM_LIT("Host"), wm_view_sub(endpoint, wm_view_starts(endpoint, "https://") ? 8 : 7, endpoint.len)};
-    const struct wm_sigv4_request request = {
-        .method = WM_LIT("GET"),
-        .path = WM_LIT(STATUS_PATH),
-        .headers = headers,
-        .n_headers = n,
-        .payload_hash = {hash, sizeof hash},
-    };
-    const struct wm_sigv4_credentials credentials = {
-        .access_key_id = wm_view_of(c->access_key_id),
-        .secret = wm_view_of(c->secret),
-        .session_token = wm_view_of(c->session_token),
-        .region = c->region[0] ? wm_view_of(c->region) : WM_LIT("us-east-1"),
-        .service = WM_LIT("waymark"),
-    };
+    struct wm_http_reply reply;
+    wm_http_reply_init(&reply, out);
     struct wm_sigv4_cache *cache = wm_sigv4_cache_new();
+    struct wm_http_client *http = wm_http_client_new(&settings, NULL, err);
+    enum wm_status status = WM_E_NOMEM;
     if (!cache)
-        return wm_fail(err, WM_E_NOMEM, "no memory to sign the request");
-    enum wm_status status = wm_sigv4_sign(cache, &request, &credentials, wm_clock_wall(&wm_clock_system), &signature);
-    wm_sigv4_cache_free(cache);
-    if (status != WM_OK)
-        return wm_fail(err, status, "the request cannot be signed");
-    headers[n++] = (struct wm_sigv4_header){WM_LIT("X-Amz-Date"), wm_view_of(signature.date)};
-    headers[n++] = (struct wm_sigv4_header){WM_LIT("Authorization"), wm_view_of(signature.authorization)};
-    if (c->session_token[0])
-        headers[n++] = (struct wm_sigv4_header){WM_LIT("X-Amz-Security-Token"), wm_view_of(c->session_token)};
-    struct wm_buf url;
-    wm_buf_init(&url, 2048);
-    wm_buf_add_view(&url, endpoint);
-    wm_buf_add_str(&url, STATUS_PATH);
-    status = wm_buf_status(&url);
+        (void)wm_fail(err, WM_E_NOMEM, "no memory to sign the request");
+    else if (http)
+        status = wm_aws_send(http, cache, &q, c, c->region[0] ? c->region : "us-east-1",
+                             wm_clock_wall(&wm_clock_system), &reply, err);
     if (status == WM_OK)
-        status = cli_fetch(wm_buf_cstr(&url), headers, n, out, out_http_status, err);
-    else
-        (void)wm_fail(err, status, "the endpoint is too long");
-    wm_buf_done(&url);
+        *out_http_status = reply.status;
+    wm_http_client_free(http);
+    wm_sigv4_cache_free(cache);
+    wm_http_reply_done(&reply);
     return status;
 }
 
