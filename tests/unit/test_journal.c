@@ -1718,6 +1718,30 @@ static void each_failing_operation_gives_the_right_answer(void **state)
     }
 }
 
+/* Large calls of one turn are more than may wait for a commit: they are no reason to refuse any. */
+static void large_entries_of_one_turn_are_not_refused(void **state)
+{
+    (void)state;
+    static char text[WM_MAX_RECORD_BYTES];
+    struct wm_journal *j = NULL;
+    struct wm_journal_stats s;
+    uint64_t seq = 0;
+    memset(text, ' ', sizeof text);
+    text[0] = '{';
+    text[sizeof text - 1] = '}';
+    const struct wm_entry e = {.record = {text, sizeof text}};
+    assert_int_equal(try_open(dir, 24u << 20, 0, &j, NULL, NULL), WM_OK);
+    for (uint64_t n = 1; n <= 70; n++) { /* 17.5 MiB */
+        wm_journal_await_room(j);
+        assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
+        assert_int_equal(seq, n);
+    }
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.commits, 2); /* at each half of what may wait, and nothing more often */
+    assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    wm_journal_close(j);
+}
+
 /* ---- the wall clock is set ---- */
 
 static int64_t set_wall_ns; /* what it shows */
@@ -1796,6 +1820,7 @@ int main(void)
         TEST(options_are_checked),
         TEST(second_opener_is_refused),
         TEST(entries_go_on_over_segments),
+        TEST(large_entries_of_one_turn_are_not_refused),
         TEST(numbers_do_not_follow_the_clock),
         TEST(passed_segments_are_retired_and_reused),
         TEST(nothing_is_retired_too_early),
