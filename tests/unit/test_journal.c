@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -1744,12 +1745,12 @@ static void large_entries_of_one_turn_are_not_refused(void **state)
 
 /* ---- the wall clock is set ---- */
 
-static int64_t set_wall_ns; /* what it shows */
+static atomic_llong set_wall_ns; /* what it shows; the preparer looks, too */
 
 static struct wm_wall_ns set_wall(void *ctx)
 {
     (void)ctx;
-    return (struct wm_wall_ns){set_wall_ns};
+    return (struct wm_wall_ns){atomic_load(&set_wall_ns)};
 }
 
 static struct wm_mono_ns set_mono(void *ctx)
@@ -1769,7 +1770,7 @@ static void numbers_do_not_follow_the_clock(void **state)
     const struct wm_journal_options o = {.dir = dir, .io = io, .clock = &clock, .segment_bytes = SMALL};
     struct wm_journal_stats stats = {0};
     uint64_t n = 0;
-    set_wall_ns = 1700000000000000000;
+    atomic_store(&set_wall_ns, 1700000000000000000);
     for (int start = 0; start < 4; start++) {
         struct wm_journal *j = NULL;
         struct wm_journal_recovery rec;
@@ -1784,7 +1785,7 @@ static void numbers_do_not_follow_the_clock(void **state)
             struct made m;
             uint64_t seq;
             if (i % 25 == 0)
-                set_wall_ns += steps_h[i / 25] * 3600 * WM_NS_PER_S;
+                atomic_fetch_add(&set_wall_ns, steps_h[i / 25] * 3600 * WM_NS_PER_S);
             make_entry(&m, ++n, 1000);
             m.e.time = wm_clock_wall(&clock);
             shown[n] = m.e.time.ns;
