@@ -1,7 +1,7 @@
-"""What can be done to a trail in a bucket: over files, digests, their metadata, keys, and by whoever holds the signing key.
+"""What can be done to a trail in a bucket: over files, digests, their metadata, keys, and by who holds the signing key.
 
-Each attack takes (t: Attacked) and returns what both our verifiers must find: (kind, key) pairs, no more and no less. Its
-docstring is its line in docs/tampering.md. Those marked `pinned` are seen only against a checkpoint of an earlier run.
+Each attack takes (t: Attacked) and returns what both our verifiers must find: (kind, key) pairs, no more and no less.
+Its docstring is its line in docs/tampering.md. Those marked `pinned` are seen only against a checkpoint of an earlier run.
 """
 import json
 import zlib
@@ -490,14 +490,16 @@ def another_key_in_the_name_of_ours(t):
 def a_key_of_the_past(t):
     """digests are sealed anew with a key that was valid until a month before"""
     t.trail.set_records(6, 1, lambda records: records[0].update(eventID="forged"))
-    t.trail.reseal(6, lambda d: d.update(digestPublicKeyFingerprint=t.keys["past"].fingerprint), signed_by=t.keys["past"])
+    key = t.keys["past"]
+    t.trail.reseal(6, lambda d: d.update(digestPublicKeyFingerprint=key.fingerprint), signed_by=key)
     return found("expired-key", t.digests[6])
 
 
 @attack(KEYS)
 def a_key_of_the_future(t):
     """digests are sealed anew with a key that becomes valid a month later"""
-    t.trail.reseal(6, lambda d: d.update(digestPublicKeyFingerprint=t.keys["next"].fingerprint), signed_by=t.keys["next"])
+    key = t.keys["next"]
+    t.trail.reseal(6, lambda d: d.update(digestPublicKeyFingerprint=key.fingerprint), signed_by=key)
     return found("expired-key", t.digests[6])
 
 

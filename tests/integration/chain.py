@@ -1,5 +1,5 @@
-"""Chains of digests, written by a third writer (this file and openssl), so that no verifier is measured by code it shares
-with what it verifies. A chain is a folder laid out as a bucket; whoever holds its keys can seal it anew."""
+"""Chains of digests, written by a third writer (this file and openssl), so that no verifier is measured by code that it
+shares with what it verifies. A chain is a folder laid out as a bucket; whoever holds its keys can seal it anew."""
 import base64
 import calendar
 import copy
@@ -143,7 +143,8 @@ class Trail:
         self.bucket, self.key, self.suffix, self.account = bucket, key, ".json." + codec, account
         self.root = (prefix + "/" if prefix else "") + "AWSLogs/" + (org + "/" if org else "") + account
         self.trail, self.region, self.period, self.backfill = trail, region, period, backfill
-        self.tag = "u" if trail == TRAIL and not (org or backfill) else (org or "b" if trail == TRAIL else trail).replace("-", "")
+        self.tag = "u" if trail == TRAIL and not (org or backfill) else (org or "b" if trail == TRAIL else trail)
+        self.tag = self.tag.replace("-", "")
         self.number = 1 if numbered else None
         self.previous = None
         self.end = FIRST_END - period
@@ -196,8 +197,8 @@ class Trail:
     def document(self, start, end, files):
         p = self.previous
         return {
-            "awsAccountId": self.account, "digestStartTime": iso(start), "digestEndTime": iso(end), "digestS3Bucket": BUCKET,
-            "digestS3Object": self.digest_key(end), "digestPublicKeyFingerprint": self.key.fingerprint,
+            "awsAccountId": self.account, "digestStartTime": iso(start), "digestEndTime": iso(end),
+            "digestS3Bucket": BUCKET, "digestS3Object": self.digest_key(end), "digestPublicKeyFingerprint": self.key.fingerprint,
             "digestSignatureAlgorithm": "SHA256withRSA", "newestEventTime": None, "oldestEventTime": None,
             "previousDigestS3Bucket": p and BUCKET, "previousDigestS3Object": p and p["key"],
             "previousDigestHashValue": p and p["hash"], "previousDigestHashAlgorithm": p and "SHA-256",
@@ -217,7 +218,8 @@ class Trail:
     def seal(self, n_files=2, change=None, period=None, signed_by=None):
         """One period: its files, its digest. change(document) is applied before it is signed."""
         start, self.end = self.end, self.end + (period or self.period)
-        files = [self.put_file(start + 60 + 400 * n, "%s%02dx%02d" % (self.tag, len(self.digests), n)) for n in range(n_files)]
+        files = [self.put_file(start + 60 + 400 * n, "%s%02dx%02d" % (self.tag, len(self.digests), n))
+                 for n in range(n_files)]
         document = self.document(start, self.end, files)
         if change:
             change(document)

@@ -1,5 +1,5 @@
-"""Every attack of attacks.py is named by both our verifiers, with the same lines; docs/tampering.md has what they and the
-AWS CLI say of each. `test_attacks.py` run by itself prints that page."""
+"""Every attack of attacks.py is named by both our verifiers, with the same lines; docs/tampering.md has what they and
+the AWS CLI say of each. `test_attacks.py` run by itself prints that page."""
 import collections
 import concurrent.futures
 import json
@@ -63,7 +63,7 @@ def verify(tool, target, public, checkpoint=None, **environment):
 def both(t, checkpoint):
     """What both verifiers say; each has its own copy of the checkpoint, and must leave it as it was."""
     tools = [TOOL] if REDUCED else [TOOL, VERIFY_SCRIPT]
-    copies = [shutil.copy(checkpoint, os.path.join(t.folder, f"checkpoint{n}")) for n in range(2)] if checkpoint else [None] * 2
+    copies = [checkpoint and shutil.copy(checkpoint, os.path.join(t.folder, f"checkpoint{n}")) for n in range(2)]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda tool, copy: verify(tool, t.bucket.folder, t.public, copy), tools, copies))
 
@@ -77,8 +77,9 @@ def findings(lines):
 def aws_says(validate, t):
     """Its exit status, and what it calls invalid, in short."""
     status, output = validate(t.bucket.folder, t.public, BUCKET, ARN, "2026-03-01T00:00:00Z", "2026-03-03T00:00:00Z")
-    invalid = collections.Counter(re.findall(r"^(Digest|Log) file\t\S+\tINVALID: ([^\n(]*?)(?: in region.*)?$", output, re.M))
-    parts = [f"{kind.lower()} {what}" + (f" ({count})" if count > 1 else "") for (kind, what), count in sorted(invalid.items())]
+    lines = re.findall(r"^(Digest|Log) file\t\S+\tINVALID: ([^\n(]*?)(?: in region.*)?$", output, re.M)
+    parts = [f"{kind.lower()} {what}" + (f" ({count})" if count > 1 else "")
+             for (kind, what), count in sorted(collections.Counter(lines).items())]
     if not parts and "No digests found" in output:
         parts = ["\"No digests found\", status 0"]
     if status not in (0, 1):
@@ -164,8 +165,9 @@ def test_through_a_busy_s3(good, validate, tmp_path, attack):
     t, expected = good.attacked(attack or (lambda t: []), str(tmp_path / "t"))
     validate.server.folder, validate.server.page, validate.server.busy = t.bucket.folder, 5, 23
     try:
-        verdicts = [verify(tool, f"s3://{BUCKET}", t.public, AWS_ENDPOINT_URL=validate.endpoint, AWS_ACCESS_KEY_ID="AKIDEXAMPLE",
-                           AWS_SECRET_ACCESS_KEY="secret", AWS_SESSION_TOKEN="token") for tool in (TOOL, VERIFY_SCRIPT)]
+        login = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
+        verdicts = [verify(tool, f"s3://{BUCKET}", t.public, AWS_ENDPOINT_URL=validate.endpoint, **login)
+                    for tool in (TOOL, VERIFY_SCRIPT)]
     finally:
         validate.server.page, validate.server.busy = 1000, 0
     assert findings(verdicts[0][1]) == sorted(expected), verdicts
@@ -183,8 +185,9 @@ def test_a_bomb_is_not_unpacked(good, tmp_path):
         t.bucket.set_raw(key, body)
     for tool in [TOOL] if REDUCED else [TOOL, VERIFY_SCRIPT]:  # a sanitizer's shadow memory is no measure
         limit = [] if REDUCED else ["prlimit", f"--as={2 << 30}"]
-        command = [*limit, tool, *(["verify"] if tool == TOOL else []), t.bucket.folder, "--public-keys", t.public, "--json"]
-        run = subprocess.run(command, capture_output=True, text=True, check=False, env=clean_environment(**sanitizer_options()))
+        command = [*limit, tool, *(["verify"] if tool == TOOL else []), "--json", "--public-keys", t.public]
+        run = subprocess.run([*command, t.bucket.folder], capture_output=True, text=True, check=False,
+                             env=clean_environment(**sanitizer_options()))
         found = findings(json.loads(line) for line in run.stdout.splitlines())
         assert [key for kind, key in found if kind == "too-large"] == sorted(keys), (found, run.stderr)
 

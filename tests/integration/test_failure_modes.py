@@ -1,4 +1,4 @@
-"""Failures seen in the wild (docs/failure-modes.md): those that no other test provokes from outside, and the list itself."""
+"""Failures seen in the wild (docs/failure-modes.md): those that no other test provokes from outside, and the list."""
 import os
 import re
 

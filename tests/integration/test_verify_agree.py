@@ -20,7 +20,8 @@ import tempfile
 from chain import BUCKET, FIRST_END, PERIOD, TRAIL, Bucket, Key, Trail, iso, pack, public_keys, run, sha256
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-VECTOR = os.path.join(os.environ.get("WAYMARK_SHARED") or os.path.join(SOURCE, "..", "shared"), "reference", "cloudtrail.md")
+VECTOR = os.path.join(os.environ.get("WAYMARK_SHARED") or os.path.join(SOURCE, "..", "shared"),
+                      "reference", "cloudtrail.md")
 PREFIX = "some/odd (1) prefix!*'+&=@:[x]$y\u00fc"
 
 
@@ -1129,6 +1130,9 @@ def check_arguments(folder, tools, good, keys_file):
         ("two targets", [bucket, bucket], 2, None),
         ("unknown option", [bucket, "--frobnicate"], 2, None),
         ("option without a value", [bucket, "--region"], 2, None),
+        ("a time that is none", [bucket, "--start-time", "2026-02-30"], 2, None),
+        ("an end before the start", [bucket, "--start-time", "2026-03-02", "--end-time", "2026-03-01"], 2, None),
+        ("no time at all", [bucket, "--start-time", "2026-03-02", "--end-time", "2026-03-02"], 2, None),
         ("help", ["--help"], 0, None),
         ("nobody answers", s3, 2, aws),
         ("no credentials", s3, 2, {"AWS_SHARED_CREDENTIALS_FILE": nowhere}),
@@ -1237,7 +1241,7 @@ def check_checkpoints(folder, tools, trail, keys_file):
             return f.read()
 
     def step(name, rc, keys, *more, text=None):
-        """text: what the checkpoint is before; None: as it is. It must be moved on by a good run only, and by both alike."""
+        """text: what the checkpoint is before; None: as it is. Only a good run moves it on, and both do so alike."""
         nonlocal total
         total += 1
         for path in files if text is not None else ():

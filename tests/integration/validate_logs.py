@@ -1,5 +1,5 @@
-"""A folder laid out as a bucket, served over loopback HTTP as S3 (GetBucketLocation, both ListObjects, GetObject with its
-metadata), with the public keys and the trail beside it as CloudTrail; and `aws cloudtrail validate-logs` over it.
+"""A folder laid out as a bucket, served over loopback HTTP as S3 (GetBucketLocation, both ListObjects, GetObject with
+its metadata), with the public keys and the trail beside it as CloudTrail; and `aws cloudtrail validate-logs` over it.
 
 The command is the real one. Its start-up takes a second, so for many folders it runs inside this process.
 """
@@ -49,7 +49,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if "location" in query:
             self.answer(200, b"<LocationConstraint/>")
         elif not key:
-            self.answer(200, self.listing(query.get("prefix", ""), query.get("marker", "") or query.get("continuation-token", "")))
+            after = query.get("marker") or query.get("continuation-token") or ""
+            self.answer(200, self.listing(query.get("prefix", ""), after))
         elif not os.path.isfile(path):
             self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>no</Message></Error>")
         else:
@@ -59,15 +60,18 @@ class Answers(http.server.BaseHTTPRequestHandler):
             with contextlib.suppress(FileNotFoundError, ValueError), open(
                     os.path.join(self.server.folder, ".metadata", key), encoding="utf-8") as f:
                 metadata = json.load(f)
-            self.answer(200, body, "application/json", [(k, v) for k, v in metadata.items() if k.startswith("x-amz-meta-")])
+            self.answer(200, body, "application/json",
+                        [(k, v) for k, v in metadata.items() if k.startswith("x-amz-meta-")])
 
     def listing(self, prefix, after):
         keys = [k for k in folder_keys(self.server.folder) if k.startswith(prefix) and k > after]
         page = keys[:self.server.page]
-        listed = "".join("<Contents><Key>%s</Key><LastModified>2026-03-01T00:00:00.000Z</LastModified><Size>1</Size></Contents>"
-                         % escape(urllib.parse.quote(k)) for k in page)
-        more = "<IsTruncated>true</IsTruncated><NextContinuationToken>%s</NextContinuationToken><NextMarker>%s</NextMarker>" % (
-            (escape(page[-1]),) * 2) if page != keys else "<IsTruncated>false</IsTruncated>"
+        listed = "".join("<Contents><Key>%s</Key><LastModified>2026-03-01T00:00:00.000Z</LastModified><Size>1</Size>"
+                         "</Contents>" % escape(urllib.parse.quote(k)) for k in page)
+        more = "<IsTruncated>false</IsTruncated>"
+        if page != keys:
+            more = ("<IsTruncated>true</IsTruncated><NextContinuationToken>%s</NextContinuationToken>"
+                    "<NextMarker>%s</NextMarker>" % ((escape(page[-1]),) * 2))
         return ('<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><EncodingType>url</EncodingType>%s%s'
                 "</ListBucketResult>" % (more, listed)).encode()
 
@@ -80,8 +84,8 @@ class ValidateLogs:
         self.server.asked, self.server.busy, self.server.page = 0, 0, 1000
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.endpoint = "http://127.0.0.1:%d" % self.server.server_port
-        self.environment = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_CONFIG_FILE": os.devnull,
-                            "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""}
+        self.environment = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                            "AWS_CONFIG_FILE": os.devnull, "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true", "AWS_PAGER": ""}
         return self
 
     def __exit__(self, *_):
@@ -102,8 +106,8 @@ class ValidateLogs:
         try:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 rc = awscli.clidriver.create_clidriver().main(
-                    ["cloudtrail", "validate-logs", "--region", arn.split(":")[3], "--trail-arn", arn, "--start-time", start,
-                     "--end-time", end, "--verbose"])
+                    ["cloudtrail", "validate-logs", "--region", arn.split(":")[3], "--trail-arn", arn,
+                     "--start-time", start, "--end-time", end, "--verbose"])
         finally:
             logging.disable(logging.NOTSET)
             os.environ.clear()
