@@ -21,6 +21,24 @@ static enum wm_status config_print_dump(const struct wm_config *c, struct wm_err
     return status;
 }
 
+/* Default, file, environment, flags: who comes later goes before. Then what they say together is checked. */
+static enum wm_status config_read(struct config *c, const char *file, const struct flags *flags, struct wm_err *err)
+{
+    c->pub.trails = wm_arena_alloc(&c->memory, WM_BOARD_MAX_TRAILS * sizeof *c->pub.trails);
+    if (!c->pub.trails)
+        return config_no_memory(err);
+    enum wm_status status = config_set_defaults(c, err);
+    if (status == WM_OK && file) {
+        c->file = wm_arena_copy(&c->memory, wm_view_of(file)).ptr;
+        status = c->file ? config_read_file(c, err) : config_no_memory(err);
+    }
+    if (status == WM_OK)
+        status = config_read_environment(c, err);
+    if (status == WM_OK)
+        status = config_apply_flags(c, flags, err);
+    return status == WM_OK ? config_check(c, err) : status;
+}
+
 enum wm_status wm_config_load(int argc, char **argv, struct wm_config **out, bool *out_check_only, struct wm_err *err)
 {
     struct flags flags = {0};
@@ -39,41 +57,19 @@ enum wm_status wm_config_load(int argc, char **argv, struct wm_config **out, boo
     if (!c)
         return config_no_memory(err);
     wm_arena_init(&c->memory, CONFIG_MAX_MEMORY_BYTES);
-    c->pub.trails = wm_arena_alloc(&c->memory, WM_BOARD_MAX_TRAILS * sizeof *c->pub.trails);
-    if (!c->pub.trails) {
-        status = config_no_memory(err);
-        goto fail;
-    }
-    status = config_set_defaults(c, err);
-    if (status != WM_OK)
-        goto fail;
-    const char *file = flags.config ? flags.config : getenv("WAYMARK_CONFIG");
-    if (file) {
-        c->file = wm_arena_copy(&c->memory, wm_view_of(file)).ptr;
-        status = c->file ? config_read_file(c, err) : config_no_memory(err);
-        if (status != WM_OK)
-            goto fail;
-    }
-    status = config_read_environment(c, err);
-    if (status != WM_OK)
-        goto fail;
-    status = config_apply_flags(c, &flags, err);
-    if (status != WM_OK)
-        goto fail;
-    status = config_check(c, err);
-    if (status != WM_OK)
-        goto fail;
-    if (flags.dump) {
+    status = config_read(c, flags.config ? flags.config : getenv("WAYMARK_CONFIG"), &flags, err);
+    if (status == WM_OK && flags.dump) {
         status = config_print_dump(&c->pub, err);
+        if (status == WM_OK)
+            status = WM_E_END;
+    }
+    if (status != WM_OK) {
         wm_config_free(&c->pub);
-        return status == WM_OK ? WM_E_END : status;
+        return status;
     }
     *out = &c->pub;
     *out_check_only = flags.check;
     return WM_OK;
-fail:
-    wm_config_free(&c->pub);
-    return status;
 }
 
 void wm_config_free(struct wm_config *pub)
