@@ -1,4 +1,7 @@
 /* Delivery: each record is in the bucket once, whatever the store did. */
+#include <dirent.h>
+#include <fcntl.h>
+
 #include "tests/support/trail_rig.h"
 
 #include "waymark/io.h"
@@ -571,6 +574,32 @@ static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **s
     rig_stop(r, 10000);
 }
 
+/* Somebody removes a segment under the running daemon: that is damage, and no entry that was let go. */
+static void trail_stands_still_when_a_segment_is_taken_away(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    struct wm_journal_stats stats;
+    rig_append(r, 50);
+    wm_journal_stats(r->journal, &stats);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/journal", r->scratch.dir);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));)
+        if (wm_view_ends(wm_view_of(e->d_name), ".journal"))
+            assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
+    (void)closedir(d);
+    rig_start(r);
+    WAIT(r, strcmp(b.latest_delivery_error, "corrupt") == 0);
+    assert_int_equal(rig_board(r).missed_records, 0);
+    assert_int_equal(rig_board(r).delivered_records, 5);
+    rig_stop(r, 10000);
+}
+
 static void trail_options_are_checked(void **state)
 {
     struct rig *r = *state;
@@ -631,6 +660,7 @@ int main(void)
         TEST(trail_refuses_a_journal_that_is_not_its_ledgers),
         TEST(trail_refuses_a_ledger_that_is_behind_its_bucket),
         TEST(trail_stands_still_when_the_journal_is_not_what_was_planned),
+        TEST(trail_stands_still_when_a_segment_is_taken_away),
         TEST(trail_options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
