@@ -110,7 +110,8 @@ enum wm_status wm_journal_append(struct wm_journal *j, const struct wm_entry *e,
 /**
  * Call it before each append, and before the lock under which that is done. Nearly always it returns at once. When the
  * current segment is nearly full and the next is still being made, because the disk is slow, it waits for that, for 10 s at
- * most, and makes durable meanwhile what has been appended. It does not wait when there is no room: the append tells.
+ * most, and makes durable meanwhile what has been appended. So it does when much waits for a commit. It does not wait when
+ * there is no room: the append tells.
  * @thread any that holds no lock   @locks takes journal.mu
  */
 void wm_journal_await_room(struct wm_journal *j);

@@ -29,10 +29,11 @@ static struct wm_json *show_endpoint(struct wm_call *c, struct wm_json *stored)
     return stored;
 }
 
-static const char *const members[] = {"arn",        "createdAt",  "egress",       "channelId",
-                                      "id",         "description", "manifestName", "origination",
-                                      "startoverWindowSeconds",    "timeDelaySeconds", "whitelist",
-                                      "tags",       NULL};
+static const char *const members[] = {
+    "arn",          "createdAt",   "egress",                 "channelId",        "id",        "description",
+    "manifestName", "origination", "startoverWindowSeconds", "timeDelaySeconds", "whitelist", "tags",
+    NULL,
+};
 
 const struct mediapackage_resource mediapackage_origin_endpoint = {
     .kind = {"mediapackage.origin_endpoint", sizeof "mediapackage.origin_endpoint" - 1},
