@@ -309,6 +309,7 @@ static void trail_free(struct wm_trail *t)
         wm_buf_done(&t->own.slots[i].packed);
     wm_buf_done(&t->own.claim_key);
     wm_buf_done(&t->own.claim_body);
+    wm_buf_done(&t->own.claim_absent);
     wm_buf_done(&t->own.digest_packed);
     wm_arena_done(&t->own.digest_arena);
     for (size_t i = 0; i < t->o.n_stores; i++)
@@ -452,6 +453,7 @@ static struct wm_trail *trail_new(const struct wm_trail_options *o)
         wm_buf_init(&t->own.slots[i].packed, TRAIL_MAX_PACKED_BYTES);
     wm_buf_init(&t->own.claim_key, WM_MAX_OBJECT_KEY_BYTES);
     wm_buf_init(&t->own.claim_body, 2048);
+    wm_buf_init(&t->own.claim_absent, WM_MAX_OBJECT_KEY_BYTES);
     for (size_t i = 0; i < o->n_stores; i++)
         t->workers[i] = (struct trail_worker){.trail = t, .store = o->stores[i]};
     t->own.sealed_at = trail_mono(t);

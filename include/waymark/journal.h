@@ -212,7 +212,7 @@ bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.
  * A reader holds nothing back: that is what its owner's cursor is for.
- * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable); WM_E_IO; WM_E_NOMEM
+ * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable, or the file is gone); WM_E_IO; WM_E_NOMEM
  * @thread the follower's; one reader belongs to one thread
  */
 enum wm_status wm_journal_reader_open(struct wm_journal *j, uint64_t after_seq, struct wm_journal_reader **out,
