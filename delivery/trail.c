@@ -1,7 +1,7 @@
 /*
  * One trail: its thread, its board and its life. A turn of the thread takes in what the workers have done and gives them
  * what is next (trail_upload.c), tends the digests (trail_seal.c), reads the journal and plans files (trail_plan.c), and
- * then sleeps until a worker is done or for TRAIL_POLL_MS; committers never wake it (limits.md 0: a wake-up costs more
+ * then sleeps until a worker is done or for TRAIL_POLL_MS; committers never wake it (measured: a wake-up costs more
  * than their commit). Whatever fails is met again by a later turn.
  *
  * On the way of a record everything is in order: plans follow the journal without a gap, files leave in the order of
