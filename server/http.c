@@ -101,6 +101,7 @@ struct http_loop {
     struct exchange *waiting;        /* dispatched in this turn, newest first */
     struct exchange *spare;
     uint64_t highest_seq;            /* of those waiting */
+    struct wm_mono_ns now;           /* when the library's last run began: near enough for deadlines */
     bool draining;
     bool closing;                    /* only what has been decided is still answered */
     struct {                         /* as in struct wm_call_counts; written by this loop alone, read by all */
@@ -188,7 +189,7 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 static void connection_phase(struct connection *c, enum phase phase)
 {
     c->phase = phase;
-    c->since = now_mono();
+    c->since = c->loop->now;
 }
 
 static void http_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
@@ -476,6 +477,7 @@ static void loop_take(struct http_loop *loop)
     const struct exchange *newest;
     do {
         newest = loop->waiting;
+        loop->now = now_mono();
         (void)MHD_run(loop->daemon); /* fails only on a daemon in another mode */
     } while (loop->waiting != newest);
 }
@@ -626,7 +628,7 @@ static void connection_too_slow(struct connection *c)
 static void loop_sweep(struct http_loop *loop)
 {
     const struct wm_server_options *o = &loop->server->o;
-    const int64_t now = now_mono().ns;
+    const int64_t now = loop->now.ns;
     struct connection *after;
     for (struct connection *c = loop->connections; c; c = after) {
         after = c->after;
@@ -693,7 +695,7 @@ static void *loop_run(void *arg)
             loop_take(loop);
 
         /* Before the commit, which may take long: whoever has sent in time is not to be told otherwise. */
-        int64_t now = now_mono().ns;
+        int64_t now = loop->now.ns;
         if (now - swept >= SWEEP_MS * WM_NS_PER_MS || loop->draining) {
             loop_sweep(loop);
             swept = now;
