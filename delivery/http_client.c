@@ -14,7 +14,7 @@
 #define HTTP_CLIENT_MAGIC 0x68747470u
 #define HTTP_MAX_HEADER_BYTES ((size_t)64 * 1024)
 #define HTTP_MAX_LINE_BYTES ((size_t)8 * 1024)
-/* libcurl's largest; with the default of 64 KiB a PUT of 5 MiB costs twice the CPU (limits.md 8). */
+/* libcurl's largest; with the default of 64 KiB a PUT of 5 MiB costs twice the CPU (measured). */
 #define HTTP_UPLOAD_BUFFER_BYTES (2l * 1024 * 1024)
 #define HTTP_DOWNLOAD_BUFFER_BYTES (512l * 1024)
 
@@ -336,7 +336,7 @@ static enum wm_status client_headers(const struct wm_http_request *q, struct cur
 {
     struct wm_buf line;
     wm_buf_init(&line, HTTP_MAX_LINE_BYTES);
-    /* "Expect: 100-continue" costs a second per PUT with servers that do not answer it (limits.md 8). */
+    /* "Expect: 100-continue" costs a second per PUT with servers that do not answer it (measured). */
     bool ok = list_add(out, "Expect:");
     for (size_t i = 0; ok && i < q->n_headers; i++) {
         wm_buf_clear(&line);

@@ -3,7 +3,8 @@
  *
  * A file that is in the clear though there is a passphrase, or under an older passphrase, is encrypted anew when it is
  * read: the new content is durable before the old one's bytes are overwritten. A file system that copies on write keeps
- * old bytes for a while nevertheless; whoever cannot have that gives the passphrase before the first start.
+ * old bytes for a while nevertheless, and so does any when the power fails between the two, since the old file has no
+ * name by then; whoever cannot have that gives the passphrase before the first start.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -246,8 +246,10 @@ static enum wm_status base64_text(const void *data, size_t len, char *out, size_
     return status;
 }
 
+/* @param now  as the store sees it */
 static enum wm_status add_put_headers(const struct store_s3 *s3, const struct s3_request *q, bool md5,
-                                      struct wm_aws_request *a, struct put_headers *h, struct wm_err *err)
+                                      struct wm_wall_ns now, struct wm_aws_request *a, struct put_headers *h,
+                                      struct wm_err *err)
 {
     uint8_t hash[WM_SHA256_BYTES];
     bool is_hex = wm_hex_decode(q->sha256_hex, hash, sizeof hash);
@@ -265,8 +267,7 @@ static enum wm_status add_put_headers(const struct store_s3 *s3, const struct s3
     for (size_t i = 0; i < s3->core->n_put_headers; i++)
         wm_aws_header(a, s3->core->put_headers[i].name, s3->core->put_headers[i].value);
     if (s3->core->object_lock) {
-        struct wm_wall_ns until = wm_clock_wall(s3->core->clock);
-        until.ns += s3->core->object_lock_days * 24 * 3600 * WM_NS_PER_S;
+        struct wm_wall_ns until = {now.ns + s3->core->object_lock_days * 24 * 3600 * WM_NS_PER_S};
         wm_time_iso(until, h->until);
         wm_aws_header(a, WM_LIT("x-amz-object-lock-mode"), wm_view_of(s3->core->object_lock));
         wm_aws_header(a, WM_LIT("x-amz-object-lock-retain-until-date"), wm_view_of(h->until));
@@ -280,6 +281,8 @@ static enum wm_status call_send(struct store_s3 *s3, const struct s3_request *q,
 {
     struct put_headers h;
     struct wm_buf path;
+    struct wm_wall_ns now = wm_clock_wall(s3->core->clock);
+    now.ns += scope->skew_s * WM_NS_PER_S;
     wm_buf_init(&path, WM_AWS_MAX_URL_BYTES);
     wm_buf_add_str(&path, s3->core->path_bucket);
     if (q->key.len || !s3->core->path_bucket[0])
@@ -298,10 +301,8 @@ static enum wm_status call_send(struct store_s3 *s3, const struct s3_request *q,
     if (status != WM_OK)
         status = wm_fail(err, status, "the URL of %.*s is too long", WM_ARG(q->key));
     else if (strcmp(q->method, "PUT") == 0)
-        status = add_put_headers(s3, q, scope->md5 || s3->core->object_lock, &a, &h, err);
+        status = add_put_headers(s3, q, scope->md5 || s3->core->object_lock, now, &a, &h, err);
     if (status == WM_OK) {
-        struct wm_wall_ns now = wm_clock_wall(s3->core->clock);
-        now.ns += scope->skew_s * WM_NS_PER_S;
         struct wm_err why;
         status = wm_aws_send(s3->http, s3->cache, &a, credentials, scope->region, now, r, &why);
         if (status == WM_E_UNAVAILABLE) {

@@ -1,7 +1,7 @@
 /*
  * One trail: its thread, its board and its life. A turn of the thread takes in what the workers have done and gives them
  * what is next (trail_upload.c), tends the digests (trail_seal.c), reads the journal and plans files (trail_plan.c), and
- * then sleeps until a worker is done or for TRAIL_POLL_MS; committers never wake it (limits.md 0: a wake-up costs more
+ * then sleeps until a worker is done or for TRAIL_POLL_MS; committers never wake it (measured: a wake-up costs more
  * than their commit). Whatever fails is met again by a later turn.
  *
  * On the way of a record everything is in order: plans follow the journal without a gap, files leave in the order of
@@ -309,6 +309,7 @@ static void trail_free(struct wm_trail *t)
         wm_buf_done(&t->own.slots[i].packed);
     wm_buf_done(&t->own.claim_key);
     wm_buf_done(&t->own.claim_body);
+    wm_buf_done(&t->own.claim_absent);
     wm_buf_done(&t->own.digest_packed);
     wm_arena_done(&t->own.digest_arena);
     for (size_t i = 0; i < t->o.n_stores; i++)
@@ -452,6 +453,7 @@ static struct wm_trail *trail_new(const struct wm_trail_options *o)
         wm_buf_init(&t->own.slots[i].packed, TRAIL_MAX_PACKED_BYTES);
     wm_buf_init(&t->own.claim_key, WM_MAX_OBJECT_KEY_BYTES);
     wm_buf_init(&t->own.claim_body, 2048);
+    wm_buf_init(&t->own.claim_absent, WM_MAX_OBJECT_KEY_BYTES);
     for (size_t i = 0; i < o->n_stores; i++)
         t->workers[i] = (struct trail_worker){.trail = t, .store = o->stores[i]};
     t->own.sealed_at = trail_mono(t);

@@ -46,6 +46,7 @@ struct trail_job {
     const char *codec_name;
     const char *signature;         /* NULL: it is no digest */
     struct wm_view body;           /* as it is stored */
+    struct wm_view absent;         /* of the claim: where the next digest will be; empty: one may be there */
     enum wm_status status;         /* the result */
     struct wm_err err;
     int64_t retry_after_ms;
@@ -107,7 +108,7 @@ struct wm_trail {
         size_t first_slot, n_slots;
         bool claimed;                     /* nobody else's name is on our place in the bucket */
         struct trail_job claim;
-        struct wm_buf claim_key, claim_body;
+        struct wm_buf claim_key, claim_body, claim_absent;
         bool digest_planned;
         struct wm_ledger_digest_plan digest; /* when digest_planned; its document in digest_arena */
         struct wm_arena digest_arena;
@@ -183,6 +184,8 @@ enum wm_status trail_tend_files(struct wm_trail *t, struct wm_err *err) WM_MUST_
 
 /** Take the digest that an earlier run left under way. */
 enum wm_status trail_find_digest(struct wm_trail *t, struct wm_err *err) WM_MUST_CHECK;
+/** Where a digest goes that ends one period behind the newest: the next one, unless the trail was stopped for long. */
+void trail_next_digest_key(const struct wm_trail *t, struct wm_buf *out);
 /** Files planned from now on are delivered behind this. */
 int64_t trail_sealed_until_s(const struct wm_trail *t);
 /** Plan a digest when it is time, send it, take in its result. @param drain  at the end: no period is closed */

@@ -62,14 +62,25 @@ enum wm_status trail_find_digest(struct wm_trail *t, struct wm_err *err)
     return WM_OK;
 }
 
+/* A chain begins with a digest of the trail's first second: files that wait for the end of their period are then told
+ * from files whose digests were all taken away. */
+static int64_t digest_period_s(const struct wm_trail *t)
+{
+    return wm_ledger_head(t->own.ledger)->has_previous ? t->o.digest_period_s : 1;
+}
+
+void trail_next_digest_key(const struct wm_trail *t, struct wm_buf *out)
+{
+    wm_digest_key(&t->digest_naming,
+                  wm_wall_from_seconds(wm_ledger_head(t->own.ledger)->digest_start_s + digest_period_s(t)), out);
+}
+
 /* Is a period over? *out_end_s: where its digest ends. */
 static bool digest_due(const struct wm_trail *t, int64_t *out_end_s)
 {
     const struct wm_ledger_head *head = wm_ledger_head(t->own.ledger);
     int64_t start_s = head->digest_start_s;
-    /* A chain begins with a digest of the trail's first second: files that wait for the end of their period are then
-     * told from files whose digests were all taken away. */
-    int64_t period_s = head->has_previous ? t->o.digest_period_s : 1;
+    int64_t period_s = digest_period_s(t);
     /* Ends in the past, so that whatever is planned from now on lies behind it. */
     int64_t periods = (wm_wall_seconds(trail_now(t)) - 1 - start_s) / period_s;
     if (periods < 1) {

@@ -8,6 +8,10 @@
  * Before its first object of a run, a trail puts its name on its place in the bucket: an object with the identity of its
  * ledger. A second daemon that was pointed at the same place by mistake finds another's there, says whose it is, and
  * writes nothing.
+ *
+ * A ledger out of a backup has our own identity. It would have delivered again what was delivered since, and chained its
+ * next digest to one that has a successor. Where the chain's next digest goes, unless one is planned already, nothing can
+ * lie that the ledger knows of: what is there was sealed by a later one.
  */
 #include "trail_int.h"
 
@@ -88,6 +92,24 @@ static enum wm_status job_whose(struct wm_store *store, const struct trail_job *
     return status;
 }
 
+/* Our place is ours; but has this ledger written all that is there? */
+static enum wm_status job_behind(struct wm_store *store, const struct trail_job *j, struct wm_err *err)
+{
+    struct wm_buf body;
+    wm_buf_init(&body, 1); /* a longer one is there, too */
+    enum wm_status status = wm_store_get(store, j->absent, &body, NULL, NULL, NULL, err);
+    wm_buf_done(&body);
+    if (status == WM_OK || status == WM_E_LIMIT) {
+        status = wm_fail(err, WM_E_EXISTS, "%.*s is there, and this trail's ledger does not know it: the data folder is an "
+                         "older copy, or another copy of it is running; give the trail another prefix or bucket",
+                         WM_ARG(j->absent));
+        (void)wm_view_copy(WM_LIT("LedgerBehindBucket"), err->code, sizeof err->code); /* fits */
+        return status;
+    }
+    /* A login that may only put is not told what is there. */
+    return status == WM_E_NOT_FOUND || status == WM_E_DENIED ? WM_OK : status;
+}
+
 static enum wm_status job_put(struct trail_worker *w, const struct trail_job *j, struct wm_err *err)
 {
     struct wm_store_header headers[TRAIL_MAX_HEADERS];
@@ -104,6 +126,8 @@ static enum wm_status job_put(struct trail_worker *w, const struct trail_job *j,
         headers[n++] = (struct wm_store_header){WM_LIT("x-amz-meta-signature-algorithm"), WM_LIT(WM_DIGEST_ALGORITHM)};
     }
     enum wm_status status = wm_store_put(w->store, j->key, j->body, WM_EMPTY, headers, n, err);
+    if (status == WM_OK && j->absent.len)
+        return job_behind(w->store, j, err);
     if (status != WM_E_EXISTS)
         return status;
     return j->hash ? job_compare(w->store, j, err) : job_whose(w->store, j, err);
@@ -216,11 +240,18 @@ enum wm_status trail_prepare_claim(struct wm_trail *t, struct wm_err *err)
                 begun);
     wm_json_write_string(body, wm_view_of(h->host));
     wm_buf_add_str(body, "}\n");
-    enum wm_status status = wm_buf_status(key) != WM_OK ? wm_buf_status(key) : wm_buf_status(body);
+    if (!t->own.digest_planned)
+        trail_next_digest_key(t, &t->own.claim_absent);
+    enum wm_status status = wm_buf_status(key);
+    if (status == WM_OK)
+        status = wm_buf_status(body);
+    if (status == WM_OK)
+        status = wm_buf_status(&t->own.claim_absent);
     if (status != WM_OK)
         return wm_fail(err, status, "trail %s: no room for the name of its place in the bucket", t->name);
     t->own.claim.key = wm_buf_view(key);
     t->own.claim.body = wm_buf_view(body);
+    t->own.claim.absent = wm_buf_view(&t->own.claim_absent);
     return WM_OK;
 }
 

@@ -1,15 +1,16 @@
 /*
  * The journal: append, commit, cursors. Its parts: journal_frame.c (bytes), journal_segment.c (files ahead and behind),
- * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers), journal_inspect.c (from outside).
+ * journal_space.c (what is kept of the disk), journal_recover.c and journal_tail.c (opening), journal_reader.c (followers),
+ * journal_inspect.c (from outside).
  *
  * # The format
  *
  * 1. Files. A folder holds segments "<ordinal>.journal", the ordinal in decimal with at least 10 digits, from 1, without
  *    gaps; "lock", on which the process that has the journal open holds an flock; at times "spare" (a retired segment
  *    that waits for reuse), "fill.tmp" (one being made), "ballast" (zeros, see journal_space.c), and "tail" and
- *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that a commit changes no metadata: on the machine
- *    we measured, overwriting zeros is 25 % faster per sync than growing a file. All numbers are little-endian. CRC-32
- *    is that of ISO 3309 (gzip).
+ *    "tail.tmp" (while the last batch is mended). A segment has its full size from the start, all blocks written, so that
+ *    a commit changes no metadata: on the machine we measured, overwriting zeros is 25 % faster per sync than growing a
+ *    file. All numbers are little-endian. CRC-32 is that of ISO 3309 (gzip).
  *
  * 2. Segment header, 4,096 bytes (enum segment_field):
  *
@@ -379,6 +380,8 @@ static enum wm_status append_locked(struct wm_journal *j, const struct wm_entry 
     j->appended++;
     if (!j->next)
         wm_journal_note_room_locked(j);
+    if (p->len >= JOURNAL_BULKY_BYTES)
+        atomic_store(&j->bulky, true);
     *out_seq = seq;
     return WM_OK;
 }
@@ -443,6 +446,7 @@ static void lead_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
     struct wm_err err = {0};
     j->pending = mine == &j->batches[0] ? &j->batches[1] : &j->batches[0];
     j->writing = true;
+    atomic_store(&j->bulky, false);
     uint64_t synced = atomic_load(&j->durable);
     wm_mutex_unlock(&j->mu);
 
@@ -469,6 +473,14 @@ static void lead_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
         wm_cond_signal(&j->prepare_wake);
 }
 
+/* Wait for the commit that is under way. */
+static void await_commit_locked(struct wm_journal *j) WM_REQUIRES(j->mu)
+{
+    j->waiters++;
+    wm_cond_wait(&j->committed, &j->mu);
+    j->waiters--;
+}
+
 enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_err *err)
 {
     enum wm_status status = WM_OK;
@@ -481,13 +493,10 @@ enum wm_status wm_journal_commit(struct wm_journal *j, uint64_t seq, struct wm_e
             status = failure_locked(j, err);
             break;
         }
-        if (j->writing) {
-            j->waiters++;
-            wm_cond_wait(&j->committed, &j->mu);
-            j->waiters--;
-        } else {
+        if (j->writing)
+            await_commit_locked(j);
+        else
             lead_locked(j);
-        }
     }
     wm_mutex_unlock(&j->mu);
     return status;
@@ -497,21 +506,24 @@ bool wm_journal_await_commit(struct wm_journal *j)
 {
     wm_mutex_lock(&j->mu);
     bool writing = j->writing;
-    if (writing) { /* whatever wakes us: it is only worth waiting, not needed */
-        j->waiters++;
-        wm_cond_wait(&j->committed, &j->mu);
-        j->waiters--;
-    }
+    if (writing) /* whatever wakes us: it is only worth waiting, not needed */
+        await_commit_locked(j);
     wm_mutex_unlock(&j->mu);
     return writing;
 }
 
 void wm_journal_await_room(struct wm_journal *j)
 {
-    if (!atomic_load_explicit(&j->cramped, memory_order_relaxed))
+    if (!atomic_load_explicit(&j->cramped, memory_order_relaxed) && !atomic_load_explicit(&j->bulky, memory_order_relaxed))
         return;
     wm_mutex_lock(&j->mu);
     touch_locked(j);
+    while (atomic_load(&j->bulky) && !atomic_load(&j->failed)) {
+        if (j->writing)
+            await_commit_locked(j);
+        else
+            lead_locked(j);
+    }
     for (int waits = 0; atomic_load(&j->cramped) && !atomic_load(&j->failed) && waits < JOURNAL_PREPARE_WAITS;) {
         if (j->pending->len > 0 && !j->writing)
             lead_locked(j); /* those calls need not wait for a segment */

@@ -258,6 +258,9 @@ enum wm_status wm_journal_recover(struct wm_journal *j, struct wm_journal_recove
 /* Appended and not yet committed. A turn of 256 ordinary calls has 350 KB; twice this is held while one batch is
  * written and the next gathers, which keeps the process far below the 64 MiB that it may take. */
 #define JOURNAL_MAX_PENDING_BYTES (16u * 1024u * 1024u)
+/* From here on calls commit what waits before they append more: entries of a few large calls of one turn are 16 MiB, and the
+ * half is room for what other loops append meanwhile. */
+#define JOURNAL_BULKY_BYTES (JOURNAL_MAX_PENDING_BYTES / 2)
 /* A batch buffer larger than this is given back after use: one call with large documents must not cost for ever. */
 #define JOURNAL_KEEP_PENDING_BYTES (1024u * 1024u)
 /* Segments that one batch may touch. More than 2 happen only with tiny segments or giant entries. */
@@ -325,6 +328,7 @@ struct wm_journal {
     atomic_bool failed;
     atomic_bool stopping;
     atomic_bool cramped; /* little room in the tail, and the next segment is being made */
+    atomic_bool bulky;   /* JOURNAL_BULKY_BYTES wait for a commit */
 
     struct wm_mutex mu;
     /* ---- under mu ---- */

@@ -59,8 +59,13 @@ static enum wm_status reader_enter(struct wm_journal_reader *r, bool *out_moved,
     reader_leave(r);
     wm_segment_path(j, ordinal, path);
     int fd = j->io->open(j->io->ctx, path, O_RDONLY, 0);
-    if (fd == -ENOENT)
-        return reader_too_late(r, err); /* since we have looked; a name is never used again */
+    if (fd == -ENOENT) { /* a name is never used again */
+        wm_mutex_lock(&j->mu);
+        bool ours = wm_journal_find_locked(j, r->next_seq) != NULL;
+        wm_mutex_unlock(&j->mu);
+        return ours ? wm_fail(err, WM_E_CORRUPT, "%s is gone, and it was not the journal that removed it", path)
+                    : reader_too_late(r, err); /* since we have looked */
+    }
     if (fd < 0)
         return wm_fail_errno(err, -fd, "cannot open %s", path); /* the next call tries again */
     r->ordinal = ordinal;

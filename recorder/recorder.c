@@ -11,7 +11,8 @@
 #include "waymark/banned.h"
 
 #define RECORDER_MAGIC 0x57524543u
-/* The copy trails the journal by this much. Polling costs 5 wake-ups a second; a signal would cost one per commit. */
+/* The copy trails the journal by this much. Polling costs 5 wake-ups a second; a signal would cost one per commit, and a
+ * transaction for each commit a second sync on the disk that calls wait for. */
 #define FOLLOW_POLL_MS 200
 /* In one transaction: many, since each is synced and writes each document once. */
 #define FOLLOW_MAX_ENTRIES 65536
@@ -258,6 +259,12 @@ static enum wm_status follow_once(struct recorder *r, bool memory_too, struct wm
     return status;
 }
 
+/* Is it to go on without a rest? When it is far behind, or perhaps the one that keeps a segment from being retired. */
+static bool is_urgent(struct recorder *r)
+{
+    return wm_journal_durable(r->face.journal) - r->cursor >= FOLLOW_MAX_ENTRIES || !wm_journal_has_room(r->face.journal);
+}
+
 static void *follower_run(void *arg)
 {
     struct recorder *r = arg;
@@ -270,6 +277,8 @@ static void *follower_run(void *arg)
         enum wm_status status = follow_once(r, false, &err);
         if (status == WM_OK) {
             last = WM_OK;
+            if (!is_urgent(r))
+                (void)wm_stop_wait_ms(&r->stop, FOLLOW_POLL_MS); /* asked again above */
             continue;
         }
         if (status == WM_E_END) {

@@ -32,8 +32,6 @@
 #define STATE_MAX_LEVEL 20 /* fits a million documents of a kind, 1 in 2 per level */
 #define STATE_SCHEMA_VERSION 3
 #define STATE_APPLICATION_ID 0x574d5354 /* "WMST" */
-/* Entries without changes move the cursor only: written when so many have passed, or when the journal falls silent. */
-#define STATE_CURSOR_LAG 65536u
 
 struct node {
     struct wm_view id;       /* behind next[] in the same allocation */
@@ -63,10 +61,9 @@ struct wm_state {
     sqlite3 *db;
     sqlite3_stmt *put, *remove, *move, *begin, *commit, *rollback;
     struct wm_state_counts stored; /* its seq: the cursor in the copy */
-    struct wm_state_counts seen;   /* its seq: entries up to here need nothing, or are in the copy */
     struct wm_latest latest;       /* of the transaction under way */
     struct wm_mutex counts_mu;
-    struct wm_state_counts shown;  /* under counts_mu: `seen`, for others to read */
+    struct wm_state_counts shown;  /* under counts_mu: `stored`, for others to read */
 };
 
 /* ---- memory ---- */
@@ -462,7 +459,7 @@ static void list_counts(struct wm_state_counts *c, uint64_t *out[STATE_COUNTS])
 static void show_counts(struct wm_state *s)
 {
     wm_mutex_lock(&s->counts_mu);
-    s->shown = s->seen;
+    s->shown = s->stored;
     wm_mutex_unlock(&s->counts_mu);
 }
 
@@ -488,7 +485,6 @@ static enum wm_status load_cursor(struct wm_state *s, struct wm_err *err)
                                    : fail_sql(s, err, "read the state's copy");
     }
     (void)sqlite3_finalize(q); /* reports rc once more */
-    s->seen = s->stored;
     show_counts(s);
     return status;
 }
@@ -642,16 +638,6 @@ static enum wm_status keep_changes(struct wm_state *s, const struct wm_entry *e,
     return WM_OK;
 }
 
-static enum wm_status begin_once(struct wm_state *s, bool *begun, struct wm_err *err)
-{
-    if (*begun)
-        return WM_OK;
-    if (!step(s->begin))
-        return fail_sql(s, err, "begin a transaction on the state's copy");
-    *begun = true;
-    return WM_OK;
-}
-
 static void count_entry(struct wm_state_counts *c, const struct wm_entry *e)
 {
     c->seq = e->seq;
@@ -666,10 +652,10 @@ static void count_entry(struct wm_state_counts *c, const struct wm_entry *e)
 }
 
 /* Cursor and counts, and with them all that has been stored since the transaction began. */
-static enum wm_status commit_cursor(struct wm_state *s, struct wm_state_counts *seen, struct wm_err *err)
+static enum wm_status commit_cursor(struct wm_state *s, struct wm_state_counts *now, struct wm_err *err)
 {
     uint64_t *counts[STATE_COUNTS];
-    list_counts(seen, counts);
+    list_counts(now, counts);
     for (int i = 0; i < STATE_COUNTS; i++)
         (void)sqlite3_bind_int64(s->move, i + 1, (sqlite3_int64)*counts[i]); /* the index exists */
     return step(s->move) && step(s->commit) ? WM_OK : fail_sql(s, err, "commit to the state's copy");
@@ -678,50 +664,33 @@ static enum wm_status commit_cursor(struct wm_state *s, struct wm_state_counts *
 enum wm_status wm_state_follow(struct wm_state *s, struct wm_journal_reader *r, size_t max_entries, bool memory_too,
                                uint64_t *out_cursor, struct wm_err *err)
 {
-    enum wm_status status = WM_OK;
-    bool begun = false, ended = false;
-    struct wm_state_counts seen = s->seen;
-    size_t n = 0;
-    while (n < max_entries) {
-        struct wm_entry e;
-        status = wm_journal_reader_next(r, &e, err);
-        if (status == WM_E_END) {
-            ended = true;
-            status = WM_OK;
-            break;
-        }
-        if (status == WM_OK && e.n_changes > 0)
-            status = begin_once(s, &begun, err);
-        if (status == WM_OK)
-            status = keep_changes(s, &e, err);
+    struct wm_entry e;
+    struct wm_state_counts now = s->stored;
+    enum wm_status status = wm_journal_reader_next(r, &e, err);
+    if (status != WM_OK)
+        return status; /* WM_E_END: there is nothing to store */
+    if (!step(s->begin))
+        return fail_sql(s, err, "begin a transaction on the state's copy");
+    for (size_t n = 1; status == WM_OK; n++) {
+        status = keep_changes(s, &e, err);
         if (status == WM_OK && memory_too)
             status = apply_now(s, e.changes, e.n_changes, err);
         if (status != WM_OK)
-            goto out;
-        count_entry(&seen, &e);
-        n++;
+            break;
+        count_entry(&now, &e);
+        status = n < max_entries ? wm_journal_reader_next(r, &e, err) : WM_E_END;
     }
-    status = store_latest(s, err);
-    if (status != WM_OK)
-        goto out;
-    /* The cursor alone is written when the journal has fallen silent, or is far ahead. */
-    if (!begun && seen.seq > s->stored.seq && ((ended && n == 0) || seen.seq - s->stored.seq >= STATE_CURSOR_LAG))
-        status = begin_once(s, &begun, err);
-    if (status == WM_OK && begun)
-        status = commit_cursor(s, &seen, err);
-out:
+    if (status == WM_E_END)
+        status = store_latest(s, err);
+    if (status == WM_OK)
+        status = commit_cursor(s, &now, err);
     if (status != WM_OK) {
-        if (begun)
-            (void)step(s->rollback); /* fails when SQLite has rolled back by itself: the same end */
+        (void)step(s->rollback); /* fails when SQLite has rolled back by itself: the same end */
         wm_latest_clear(&s->latest);
-        s->seen = s->stored; /* the caller reads again from the copy's cursor */
-        show_counts(s);
         return status;
     }
-    s->seen = seen;
-    if (begun)
-        s->stored = seen;
+    s->stored = now;
     show_counts(s);
-    *out_cursor = s->stored.seq;
-    return n == 0 && !begun ? WM_E_END : WM_OK;
+    *out_cursor = now.seq;
+    return WM_OK;
 }

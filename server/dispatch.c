@@ -284,9 +284,63 @@ static void dispatch_unrecorded(struct dispatch *p, enum wm_status status, uint6
         wm_dispatch_unavailable(p->d, r);
 }
 
+/* Who calls what, as record and log name it: bytes that live as long as the request, which p does not. */
+static void dispatch_name(struct dispatch *p)
+{
+    struct wm_request *r = p->r;
+    const struct wm_operation *operation = r->route.operation;
+    p->call.operation = operation;
+    r->event_name = operation ? wm_view_of(operation->name) : operation_name(r->route.operation_name);
+    if (p->call.identity.type != WM_IDENTITY_UNKNOWN) {
+        r->principal = p->call.identity.arn;
+        return;
+    }
+    struct wm_view claimed = wm_view_sub(p->call.identity.access_key_id, 0, sizeof r->claimed_key); /* may be of any length */
+    if (claimed.len)
+        memcpy(r->claimed_key, claimed.ptr, claimed.len);
+    r->principal = p->call.identity.access_key_id = (struct wm_view){r->claimed_key, claimed.len};
+}
+
+/* Write the reply and append the entry, which follows what the reply says, also when it must be a shorter one. */
+static enum wm_status dispatch_finish(struct dispatch *p)
+{
+    struct wm_request *r = p->r;
+    enum wm_status status = WM_E_NOMEM;
+    dispatch_write_reply(p);
+    if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
+        status = p->d->record ? dispatch_record(p, &r->arena) : dispatch_apply(p);
+    if (status == WM_E_NOMEM)
+        status = dispatch_exhausted(p);
+    if (r->seq > 0)
+        atomic_fetch_add_explicit(p->d->recorded, 1, memory_order_relaxed);
+    return status;
+}
+
+/*
+ * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
+ * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
+ * seen, and that has been appended already.
+ * @param out_seen  when it left no record: every entry whose effect it may have seen
+ */
+static enum wm_status dispatch_run(struct dispatch *p, bool runs, uint64_t *out_seen)
+{
+    struct wm_state *state = p->call.state;
+    wm_state_lock(state);
+    if (runs && p->call.operation->run(&p->call, &p->reply) != WM_OK)
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    bool changes = p->reply.n_changes > 0;
+    if (!changes)
+        wm_state_unlock(state);
+    enum wm_status status = dispatch_finish(p);
+    if (status != WM_OK)
+        *out_seen = wm_journal_appended(p->d->recorder->journal);
+    if (changes)
+        wm_state_unlock(state);
+    return status;
+}
+
 void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r)
 {
-    struct wm_state *state = d->recorder->state;
     struct dispatch p = {
         .d = d,
         .r = r,
@@ -295,46 +349,18 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
             {
                 .env = d->env,
                 .arena = &r->arena,
-                .state = state,
+                .state = d->recorder->state,
                 .now = wm_clock_wall(d->env->clock),
             },
         .reply = {.http_status = 200},
     };
+    uint64_t seen = 0;
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p);
-    r->event_name = r->route.operation ? wm_view_of(r->route.operation->name) : operation_name(r->route.operation_name);
-    if (p.call.identity.type == WM_IDENTITY_UNKNOWN) { /* a claimed key may be of any length, and p does not stay */
-        struct wm_view claimed = wm_view_sub(p.call.identity.access_key_id, 0, sizeof r->claimed_key);
-        if (claimed.len)
-            memcpy(r->claimed_key, claimed.ptr, claimed.len);
-        p.call.identity.access_key_id = (struct wm_view){r->claimed_key, claimed.len};
-        r->principal = p.call.identity.access_key_id;
-    } else {
-        r->principal = p.call.identity.arn;
-    }
-    p.call.operation = r->route.operation;
-
+    dispatch_name(&p);
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
-    wm_state_lock(state);
-    if (runs && p.call.operation->run(&p.call, &p.reply) != WM_OK)
-        dispatch_refuse(&p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
-    /* A change takes effect where its entry stands in the journal. A call that changes nothing only has to stand behind
-     * what it has seen, and that has been appended already. */
-    bool changes = p.reply.n_changes > 0;
-    if (!changes)
-        wm_state_unlock(state);
-    dispatch_write_reply(&p);
-    enum wm_status status = WM_E_NOMEM;
-    if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
-        status = d->record ? dispatch_record(&p, &r->arena) : dispatch_apply(&p);
-    if (status == WM_E_NOMEM)
-        status = dispatch_exhausted(&p);
-    if (r->seq > 0)
-        atomic_fetch_add_explicit(d->recorded, 1, memory_order_relaxed);
-    uint64_t seen = status == WM_OK ? 0 : wm_journal_appended(d->recorder->journal);
-    if (changes)
-        wm_state_unlock(state);
+    enum wm_status status = dispatch_run(&p, runs, &seen);
     if (status != WM_OK)
         dispatch_unrecorded(&p, status, seen);
     else

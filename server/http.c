@@ -3,7 +3,7 @@
  *
  * External mode: each loop owns one daemon and waits on that daemon's epoll descriptor beside its own wake-up. The
  * library's own epoll thread is not used because it sleeps with ready connections in hand when exactly 128 of them
- * are busy (limits.md 1.1); tests/integration/test_limits.py holds that shut.
+ * are busy (measured); tests/integration/test_limits.py holds that shut.
  *
  * A request's way through the callbacks:
  *

@@ -98,17 +98,57 @@ static size_t characters(struct wm_view text)
     return n;
 }
 
-static bool string_fits(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
+/* "NONE, PASSTHROUGH, DATERANGE"; as many as fit. */
+static void list_values(const char *const *values, char out[WM_ERR_MESSAGE_BYTES])
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (; *values && n < WM_ERR_MESSAGE_BYTES; values++)
+        n += (size_t)snprintf(out + n, WM_ERR_MESSAGE_BYTES - n, "%s%s", n ? ", " : "", *values);
+}
+
+static void check_value(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
                         struct wm_view text)
 {
-    if (m->min == 0 && m->max == 0)
-        return true;
-    size_t n = characters(text);
-    if ((int64_t)n >= m->min && (int64_t)n <= m->max)
-        return true;
-    protocol_bad_member(d, at, "must have %lld to %lld characters, but it has %zu", (long long)m->min,
-                        (long long)m->max, n);
-    return false;
+    char list[WM_ERR_MESSAGE_BYTES];
+    for (const char *const *v = m->values; *v; v++)
+        if (wm_view_eq_str(text, *v))
+            return;
+    list_values(m->values, list);
+    protocol_bad_member(d, at, m->values[1] ? "must be one of %s" : "must be %s", list);
+}
+
+/* A string that does not fit its row is handed on all the same, with the fault noted: the record of the refused call
+ * shows what was asked for. */
+static void check_string(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
+                         struct wm_view text)
+{
+    if (m->values) {
+        check_value(d, at, m, text);
+        return;
+    }
+    int64_t n = (int64_t)characters(text);
+    if ((m->min || m->max) && (n < m->min || n > m->max))
+        protocol_bad_member(d, at, "must have %lld to %lld characters, but it has %lld", (long long)m->min,
+                            (long long)m->max, (long long)n);
+    else if (m->form && !m->form->fits(text))
+        protocol_bad_member(d, at, "%s", m->form->must);
+}
+
+struct wm_member protocol_element(const struct wm_member *list)
+{
+    return (struct wm_member){
+        .name = list->name, .type = WM_MEMBER_STRING, .values = list->values, .form = list->form};
+}
+
+struct wm_json *protocol_counted(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
+                                 struct wm_json *value)
+{
+    int64_t n = value ? (int64_t)value->count : 0;
+    if (value && (m->min || m->max) && (n < m->min || n > m->max))
+        protocol_bad_member(d, at, "must have %lld to %lld elements, but it has %lld", (long long)m->min,
+                            (long long)m->max, (long long)n);
+    return value;
 }
 
 static struct wm_json *integer(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
@@ -122,7 +162,7 @@ static struct wm_json *integer(struct protocol_decoder *d, const struct protocol
         protocol_bad_member(d, at, "must be an integer");
     else
         protocol_bad_member(d, at, "must be an integer from %lld to %lld", (long long)m->min, (long long)m->max);
-    return NULL;
+    return number; /* recorded, as a string that does not fit */
 }
 
 static struct wm_json *time_node(struct protocol_decoder *d, double seconds)
@@ -188,6 +228,15 @@ static bool iso_to_seconds(struct wm_view text, double *out)
     return seconds >= 0 && seconds <= (double)MAX_TIME_S;
 }
 
+bool wm_protocol_read_time(struct wm_view text, int64_t *out_ms)
+{
+    double seconds;
+    if (!iso_to_seconds(text, &seconds))
+        return false;
+    *out_ms = (int64_t)(seconds * 1000 + 0.5); /* never negative */
+    return true;
+}
+
 struct wm_json *protocol_from_text(struct protocol_decoder *d, const struct protocol_place *at,
                                    const struct wm_member *m, struct wm_view text)
 {
@@ -198,8 +247,7 @@ struct wm_json *protocol_from_text(struct protocol_decoder *d, const struct prot
     struct wm_json *v = NULL;
     switch (m->type) {
     case WM_MEMBER_STRING:
-        if (!string_fits(d, at, m, text))
-            return NULL;
+        check_string(d, at, m, text);
         v = wm_json_new(d->arena, WM_JSON_STRING);
         if (v)
             v->text = text;
@@ -244,15 +292,18 @@ struct wm_json *protocol_from_text(struct protocol_decoder *d, const struct prot
     return NULL;
 }
 
-/* Every element of a list or map is a string. */
-static bool all_strings(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_json *v)
+/* Every element of a list or map is a string, and those of a list fit the row. */
+static bool all_strings(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
+                        const struct wm_json *v)
 {
+    const struct wm_member element = m->type == WM_MEMBER_STRING_LIST ? protocol_element(m) : (struct wm_member){0};
     for (const struct wm_json *e = v->first; e; e = e->next) {
+        struct protocol_place below = {at, v->type == WM_JSON_OBJECT ? e->key : WM_LIT("element")};
         if (e->type != WM_JSON_STRING) {
-            struct protocol_place below = {at, v->type == WM_JSON_OBJECT ? e->key : WM_LIT("element")};
             protocol_bad_member(d, &below, "must be a string, but it is %s", json_type_name(e));
             return false;
         }
+        check_string(d, &below, &element, e->text);
     }
     return true;
 }
@@ -302,7 +353,8 @@ struct wm_json *protocol_from_json(struct protocol_decoder *d, const struct prot
     }
     switch (m->type) {
     case WM_MEMBER_STRING:
-        return string_fits(d, at, m, value->text) ? value : NULL;
+        check_string(d, at, m, value->text);
+        return value;
     case WM_MEMBER_INTEGER:
         return integer(d, at, m, value);
     case WM_MEMBER_BOOLEAN:
@@ -311,11 +363,11 @@ struct wm_json *protocol_from_json(struct protocol_decoder *d, const struct prot
         return time_from_number(d, at, value->text);
     case WM_MEMBER_STRING_MAP:
     case WM_MEMBER_STRING_LIST:
-        return all_strings(d, at, value) ? value : NULL;
+        return all_strings(d, at, m, value) ? protocol_counted(d, at, m, value) : NULL;
     case WM_MEMBER_STRUCT:
         return struct_from_json(d, at, m, value);
     case WM_MEMBER_STRUCT_LIST:
-        return structs_from_json(d, at, m, value);
+        return protocol_counted(d, at, m, structs_from_json(d, at, m, value));
     }
     WM_ASSERT(!"a member's type is one of its enum");
     return NULL;

@@ -31,7 +31,8 @@ void protocol_malformed(struct protocol_decoder *d, const char *fmt, ...) WM_PRI
 enum wm_status protocol_finish(struct protocol_decoder *d, struct wm_json *params, struct wm_json **out);
 
 /**
- * The value of a member, checked against its row; NULL after a failure, which is noted in d. A JSON value is moved, not
+ * The value of a member, checked against its row; what fails is noted in d. NULL when it is of another type, so that it
+ * is nothing at all; one that is out of bounds, or has another form, is there for the record. A JSON value is moved, not
  * copied, so its object must be let go of.
  */
 struct wm_json *protocol_from_json(struct protocol_decoder *d, const struct protocol_place *at,
@@ -39,6 +40,11 @@ struct wm_json *protocol_from_json(struct protocol_decoder *d, const struct prot
 /** The same from decoded text; m is a string, an integer, a boolean or a time. */
 struct wm_json *protocol_from_text(struct protocol_decoder *d, const struct protocol_place *at,
                                    const struct wm_member *m, struct wm_view text);
+/** The row of each string in a list. */
+struct wm_member protocol_element(const struct wm_member *list);
+/** Note when a decoded list or map has too few or too many elements; returns it. NULL is let through. */
+struct wm_json *protocol_counted(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *m,
+                                 struct wm_json *value);
 /** Take the WM_IN_BODY members (all, when `everywhere`) of rows out of a JSON object into out. */
 void protocol_take_json(struct protocol_decoder *d, const struct protocol_place *at, const struct wm_member *rows,
                         bool everywhere, struct wm_json *object, struct wm_json *out);

@@ -137,7 +137,7 @@ static void form_take(struct form *f, const struct protocol_place *up, const str
 static struct wm_json *form_list(struct form *f, const struct protocol_place *at, const struct wm_member *m,
                                  struct wm_view name)
 {
-    struct wm_member element = {.name = m->name, .type = WM_MEMBER_STRING};
+    const struct wm_member element = protocol_element(m);
     struct wm_json *list = wm_json_new(f->d.arena, WM_JSON_ARRAY);
     size_t n = 0;
     struct element *elements = form_elements(f, at, name, "member", &n);
@@ -193,13 +193,13 @@ static struct wm_json *form_member(struct form *f, const struct protocol_place *
         return NULL;
     }
     if (m->type == WM_MEMBER_STRING_MAP)
-        return form_map(f, at, name);
+        return protocol_counted(&f->d, at, m, form_map(f, at, name));
     if (m->type == WM_MEMBER_STRUCT) {
         struct wm_json *fields = wm_json_new(f->d.arena, WM_JSON_OBJECT);
         form_take(f, at, m->fields, name, fields);
         return fields;
     }
-    return form_list(f, at, m, name);
+    return protocol_counted(&f->d, at, m, form_list(f, at, m, name));
 }
 
 static void form_take(struct form *f, const struct protocol_place *up, const struct wm_member *rows,

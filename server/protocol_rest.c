@@ -38,7 +38,7 @@ static void take_query_member(struct protocol_decoder *d, const struct wm_member
 {
     struct protocol_place at = {NULL, wm_view_of(m->name)};
     struct wm_json *list = m->type == WM_MEMBER_STRING_LIST ? wm_json_new(d->arena, WM_JSON_ARRAY) : NULL;
-    struct wm_member element = {.name = m->name, .type = WM_MEMBER_STRING};
+    const struct wm_member element = protocol_element(m);
     struct wm_json *value = NULL;
     bool found = false;
     while (query.len) {
@@ -60,7 +60,7 @@ static void take_query_member(struct protocol_decoder *d, const struct wm_member
             wm_json_push(list, value);
     }
     if (found)
-        wm_json_set(out, m->name, list ? list : value);
+        wm_json_set(out, m->name, list ? protocol_counted(d, &at, m, list) : value);
     else if (m->required)
         protocol_bad_member(d, &at, "is required in the query");
 }

@@ -30,6 +30,26 @@ void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id,
     r->changes[r->n_changes++] = (struct wm_change){.kind = kind, .id = id, .document = document};
 }
 
+enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_view kind, struct wm_view id,
+                             const struct wm_json *document)
+{
+    struct wm_buf text;
+    enum wm_status status = wm_arena_status(c->arena); /* what it is built of may be missing */
+    if (status != WM_OK)
+        return status;
+    wm_buf_init(&text, WM_MAX_DOCUMENT_BYTES);
+    wm_json_write(&text, document);
+    status = wm_buf_status(&text);
+    if (status == WM_OK) {
+        struct wm_view copy = wm_arena_copy(c->arena, wm_buf_view(&text));
+        status = wm_arena_status(c->arena);
+        if (status == WM_OK)
+            wm_reply_change(r, kind, id, copy);
+    }
+    wm_buf_done(&text);
+    return status;
+}
+
 /* ---- redaction ---- */
 
 static bool is_upper(struct wm_view name)
@@ -147,4 +167,41 @@ struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_ser
     if (copy)
         lower_names(a, copy);
     return copy;
+}
+
+/* ---- what was not given ---- */
+
+static struct wm_json *initial_value(struct wm_arena *a, const struct wm_member *m)
+{
+    struct wm_json *value = NULL;
+    if (m->initial) {
+        enum wm_status status = wm_json_parse(a, wm_view_of(m->initial), &value, NULL);
+        WM_ASSERT(status != WM_E_INVALID && status != WM_E_LIMIT); /* it is a literal of ours */
+    }
+    return value;
+}
+
+static struct wm_json *complete_member(struct wm_arena *a, const struct wm_member *m, const struct wm_json *value)
+{
+    if (m->type == WM_MEMBER_STRUCT)
+        return wm_service_complete(a, m->fields, value);
+    if (m->type != WM_MEMBER_STRUCT_LIST)
+        return wm_json_clone(a, value);
+    struct wm_json *list = wm_json_new(a, WM_JSON_ARRAY);
+    for (const struct wm_json *e = value->first; e; e = e->next)
+        wm_json_push(list, wm_service_complete(a, m->fields, e));
+    return list;
+}
+
+struct wm_json *wm_service_complete(struct wm_arena *a, const struct wm_member *rows, const struct wm_json *given)
+{
+    struct wm_json *whole = wm_json_new(a, WM_JSON_OBJECT);
+    for (const struct wm_member *m = rows; m && m->name; m++) {
+        const struct wm_json *value = wm_json_get(given, m->name);
+        if (!value)
+            value = initial_value(a, m);
+        if (value)
+            wm_json_set(whole, m->name, complete_member(a, m, value));
+    }
+    return whole;
 }

@@ -47,6 +47,12 @@
 
 /* MediaPackage User Guide, "Quotas in MediaPackage": channels per account and region. */
 #define WM_MAX_CHANNELS 30u
+/* Same page: origin endpoints of one channel. */
+#define WM_MAX_ENDPOINTS_PER_CHANNEL 10u
+/* Same page: harvest jobs in progress at a time. */
+#define WM_MAX_RUNNING_HARVEST_JOBS 10u
+/* MediaPackage User Guide, "Tagging": tags of one resource. */
+#define WM_MAX_RESOURCE_TAGS 50u
 
 #define WM_MAX_PATH_BYTES 4096u
 

@@ -1,7 +1,7 @@
 /**
  * Hashes, encodings and random bytes. OpenSSL 3 and libdeflate (CRC-32) live in hash.c.
  *
- * OpenSSL 3 pays for fetching and allocating, not for hashing (limits.md 3), so contexts are kept per thread and
+ * OpenSSL 3 pays for fetching and allocating, not for hashing (measured), so contexts are kept per thread and
  * released when the thread ends.
  *
  * Hashing returns nothing that could fail: a thread that finds no memory for its contexts aborts, and a restart recovers

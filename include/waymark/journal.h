@@ -110,7 +110,8 @@ enum wm_status wm_journal_append(struct wm_journal *j, const struct wm_entry *e,
 /**
  * Call it before each append, and before the lock under which that is done. Nearly always it returns at once. When the
  * current segment is nearly full and the next is still being made, because the disk is slow, it waits for that, for 10 s at
- * most, and makes durable meanwhile what has been appended. It does not wait when there is no room: the append tells.
+ * most, and makes durable meanwhile what has been appended. So it does when much waits for a commit. It does not wait when
+ * there is no room: the append tells.
  * @thread any that holds no lock   @locks takes journal.mu
  */
 void wm_journal_await_room(struct wm_journal *j);
@@ -211,7 +212,7 @@ bool wm_journal_refuses(struct wm_journal *j, struct wm_err *out_why);
 /**
  * Read from the entry after `after_seq` on. Reads only what is durable.
  * A reader holds nothing back: that is what its owner's cursor is for.
- * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable); WM_E_IO; WM_E_NOMEM
+ * @return WM_OK; WM_E_NOT_FOUND (retired already); WM_E_CORRUPT (after_seq is above what is durable, or the file is gone); WM_E_IO; WM_E_NOMEM
  * @thread the follower's; one reader belongs to one thread
  */
 enum wm_status wm_journal_reader_open(struct wm_journal *j, uint64_t after_seq, struct wm_journal_reader **out,

@@ -64,8 +64,8 @@ struct wm_protocol {
     /**
      * Decode body, path and query into the operation's modelled members: out is an object, unmodelled members are
      * left out, types, required members and bounds are checked.
-     * @param out  set on WM_OK, and also on WM_E_LIMIT: then it holds the members that were good, so that the record of
-     *             the refused call shows what was asked for. Untouched otherwise.
+     * @param out  set on WM_OK, and also on WM_E_LIMIT: then it holds the members whose type was right, so that the
+     *             record of the refused call shows what was asked for. Untouched otherwise.
      * @return WM_OK; WM_E_INVALID (malformed body: refuse MALFORMED_BODY); WM_E_LIMIT (a member is missing, of the
      *         wrong type or out of bounds: the service's validation error), *err has the sentence about the first
      *         one; WM_E_NOMEM
@@ -96,5 +96,8 @@ extern const struct wm_protocol wm_protocol_query;
  */
 void wm_protocol_route(struct wm_arena *a, const struct wm_service *const *services, size_t n_services,
                        const struct wm_protocol_request *request, struct wm_view signing_service, struct wm_route *out);
+
+/** ISO 8601 with seconds and Z or an offset, perhaps a fraction, from 1970 to 2261: how times are written as text. */
+bool wm_protocol_read_time(struct wm_view text, int64_t *out_ms);
 
 #endif

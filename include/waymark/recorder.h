@@ -71,7 +71,9 @@ void wm_recorder_unrecorded(struct wm_recorder *r, const struct wm_err *why, boo
  * The recorder itself records:
  *   FollowerPaused    {follower, firstSequence, lastSequence, reason}: before the journal goes on without a follower; it
  *                     loses these entries, and those that are retired until it has resumed
- *   FollowerResumed   {follower, firstSequence}: from this entry on nothing is retired any more that it has not read
+ *   FollowerResumed   {follower, firstSequence}: from this entry on nothing is retired any more that it has not read. Not
+ *                     recorded where a restart ended the pause before anything was retired: then nothing was lost. What a
+ *                     trail has lost, in truth, it records itself (RecordsMissed)
  *   CallsUnrecorded   {firstTime, lastTime, refusedCalls, answeredReads, reason}: calls of that time which have no record
  *
  * @param event_name  a noun and what has become of it: "FollowerPaused"

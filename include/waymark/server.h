@@ -1,9 +1,9 @@
 /**
  * The HTTP front: loops around libmicrohttpd, each with its own epoll set, and the one path of a call.
  *
- * A loop's turn: take every ready request (parse, authenticate, run, encode, append), suspend those connections, have
- * the journal commit once, resume them in the same thread. So one sync covers all that came together, and no thread is
- * woken on the way to a reply.
+ * A loop's turn: take every ready request (parse, authenticate, run, encode, append), have the journal commit once, and
+ * send their replies in the same thread. So one sync covers all that came together, and no thread is woken on the way to a
+ * reply.
  *
  * Limits and their answers: a body above max_body_bytes 413, headers that do not fit connection_memory_bytes 431, a
  * request not whole within request_timeout_ms 408, more than max_connections: not accepted until one ends. 413, and

@@ -67,6 +67,14 @@ enum wm_status wm_reply_error(struct wm_call *c, struct wm_reply *r, const char 
 /** Add a change; views are not copied (they live in the arena or are literals). More than WM_MAX_CHANGES is an error of ours. */
 void wm_reply_change(struct wm_reply *r, struct wm_view kind, struct wm_view id, struct wm_view document);
 
+/**
+ * Add a change that keeps this document, written out into the arena.
+ * @return WM_OK; WM_E_LIMIT (more than WM_MAX_DOCUMENT_BYTES: nothing is added, and the caller is to be told what to
+ *         shorten); WM_E_NOMEM
+ */
+enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_view kind, struct wm_view id,
+                             const struct wm_json *document) WM_MUST_CHECK;
+
 enum wm_member_place { WM_IN_BODY, WM_IN_PATH, WM_IN_QUERY };
 enum wm_member_type {
     WM_MEMBER_STRING,
@@ -79,14 +87,24 @@ enum wm_member_type {
     WM_MEMBER_STRUCT_LIST, /* list of objects of `fields` */
 };
 
-/** One input member of an operation. */
+/** A form that a text must have, beyond its length and a list of values. */
+struct wm_text_form {
+    bool (*fits)(struct wm_view text);
+    const char *must;             /* what a message says behind the member's name: "must begin with https://" */
+};
+
+/** One input member of an operation. All that a row says is checked before the handler runs. */
 struct wm_member {
     const char *name;             /* as on the wire; also the name in requestParameters, its first letter lowered */
     enum wm_member_type type;
     enum wm_member_place place;   /* JSON protocols without paths: always WM_IN_BODY */
     bool required;
     bool secret;                  /* replaced by the service's marker in the record */
-    int64_t min, max;             /* of an integer's value, or of a string's length in characters; both 0: any */
+    int64_t min, max;             /* of an integer's value, of a string's length in characters, of a list's or map's
+                                     number of elements; both 0: any */
+    const char *const *values;    /* the only ones that a string, or a string in a list, may have; ended by NULL */
+    const struct wm_text_form *form; /* of a string, or of each string in a list; NULL: any */
+    const char *initial;          /* JSON: what wm_service_complete() gives to a member that was not given; NULL: nothing */
     const struct wm_member *fields; /* of a struct or of each in a list of them, ended by a row without a name; their place is not looked at */
 };
 
@@ -130,6 +148,15 @@ struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_ser
  */
 struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
                                          const struct wm_operation *operation, const struct wm_json *document);
+
+/**
+ * What a resource keeps of an input: a copy of the members that were given, in the order of the rows, and for those that
+ * were not the row's initial value, down into structures. Completing what is complete changes nothing.
+ * The record of the call is not made from it: that shows what the caller asked for.
+ * @param given  decoded params, or a part of them; NULL: nothing was given
+ * @return an object; NULL when the arena is exhausted
+ */
+struct wm_json *wm_service_complete(struct wm_arena *a, const struct wm_member *rows, const struct wm_json *given);
 
 extern const struct wm_service wm_service_mediapackage;
 extern const struct wm_service wm_service_cloudtrail;

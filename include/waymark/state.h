@@ -85,7 +85,7 @@ void wm_state_apply(struct wm_state *s, const struct wm_change *changes, size_t 
  * Bring the copy up to the end of what the reader gives (at most max_entries), in one transaction with the cursor.
  * @param out_cursor  last sequence number the copy now holds, durable
  * @param memory_too  also apply to memory: at start, before anything else runs
- * A cursor that moves past entries without changes is stored when the journal falls silent or 65,536 have passed.
+ * Each time it syncs, on the disk that calls wait for: let some entries come together.
  * @return WM_OK; WM_E_END (nothing new); WM_E_IO, WM_E_FULL, WM_E_CORRUPT …: nothing of it is stored; open a new reader
  *         at the last *out_cursor before the next call
  * @thread state follower

@@ -14,7 +14,7 @@
 #include "waymark/banned.h"
 
 /*
- * What OpenSSL 3 charges for is fetching an algorithm and allocating a context; hashing itself is cheap (limits.md 3).
+ * What OpenSSL 3 charges for is fetching an algorithm and allocating a context; hashing itself is cheap (measured).
  * So the algorithms are fetched once per process, and every thread keeps one context per algorithm.
  *
  * HMAC with a key seen once is two plain digests over the kept SHA-256 context, with the key pads put in front: less
@@ -23,7 +23,7 @@
  */
 
 #define SHA256_BLOCK_BYTES 64
-/* One getrandom() of 16 bytes takes 248 ns (limits.md 4), nearly all of it the system call. */
+/* One getrandom() of 16 bytes takes 248 ns (measured), nearly all of it the system call. */
 #define RANDOM_BATCH_BYTES 512
 
 static pthread_once_t hash_once = PTHREAD_ONCE_INIT;

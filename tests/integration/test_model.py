@@ -1,76 +1,9 @@
-"""Every answer of every operation against botocore's own service model: members, required ones, types, names on the wire."""
+"""Every answer of every operation against botocore's own service model; MediaPackage's are in test_packager.py too."""
 import datetime
 import hashlib
-import json
-
-import botocore.exceptions
-import pytest
-from botocore import xform_name
 
 from harness import wait_for
-
-PYTHON_TYPES = {"string": str, "integer": int, "long": int, "boolean": bool, "timestamp": datetime.datetime, "blob": bytes}
-
-
-def check_parsed(shape, value, at):
-    if shape.type_name == "structure":
-        for name in shape.required_members:
-            assert name in value, f"{at}.{name} is missing"
-        for name, member in value.items():
-            if name != "ResponseMetadata":
-                assert name in shape.members, f"{at}.{name} is not in the model"
-                check_parsed(shape.members[name], member, f"{at}.{name}")
-    elif shape.type_name == "list":
-        for element in value:
-            check_parsed(shape.member, element, f"{at}[]")
-    elif shape.type_name == "map":
-        for element in value.values():
-            check_parsed(shape.value, element, f"{at}{{}}")
-    else:
-        assert isinstance(value, PYTHON_TYPES[shape.type_name]), f"{at} is {value!r}"
-
-
-def check_wire(shape, value, at):
-    """What the SDK would drop without a word: members that the model does not have."""
-    if shape.type_name == "structure":
-        names = {m.serialization.get("name", k): m for k, m in shape.members.items()}
-        for name, member in value.items():
-            assert name in names, f"{at}.{name} is not in the model"
-            check_wire(names[name], member, f"{at}.{name}")
-    elif shape.type_name == "list":
-        for element in value:
-            check_wire(shape.member, element, f"{at}[]")
-    elif shape.type_name == "timestamp":
-        assert isinstance(value, (int, float)), f"{at} is {value!r}"
-
-
-class Caller:
-    """A client whose every answer is checked."""
-
-    def __init__(self, client):
-        self.client = client
-        self.body = b""
-        client.meta.events.register("after-call", self._keep)
-
-    def _keep(self, http_response, **_):
-        self.body = http_response.content
-
-    def call(self, operation, **members):
-        answer = getattr(self.client, xform_name(operation))(**members)
-        shape = self.client.meta.service_model.operation_model(operation).output_shape
-        check_parsed(shape, answer, operation)
-        if self.body.startswith(b"{"):
-            check_wire(shape, json.loads(self.body), operation)
-        return answer
-
-    def refuse(self, operation, code, status, **members):
-        with pytest.raises(botocore.exceptions.ClientError) as caught:
-            getattr(self.client, xform_name(operation))(**members)
-        answer = caught.value.response
-        assert (answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]) == (code, status)
-        assert answer["Error"]["Message"] and answer["ResponseMetadata"]["RequestId"]
-        modelled = {e.name for e in self.client.meta.service_model.operation_model(operation).error_shapes}
-        assert code in modelled or code in ("UnknownOperationException", "ValidationError", "InvalidAction")
+from model import Caller
 
 
 def test_channels(start_server):

@@ -166,7 +166,6 @@ def test_the_demo_into_minio(start_demo):
                                                                 settings["AWS_SECRET_ACCESS_KEY"])
 
     class Login:
-        authority = None
         endpoint = settings["AWS_ENDPOINT_URL_S3"]
         key_id = settings["AWS_ACCESS_KEY_ID"]
         secret = settings["AWS_SECRET_ACCESS_KEY"]

@@ -137,6 +137,111 @@ static inline int call_rest(struct fixture *f, const char *method, const char *p
     return call_request(f, &q);
 }
 
+/** The operation of MediaPackage with this name. */
+static inline const struct wm_operation *mediapackage_operation(const char *name)
+{
+    const struct wm_service *s = &wm_service_mediapackage;
+    for (size_t i = 0; i < s->n_operations; i++)
+        if (strcmp(s->operations[i].name, name) == 0)
+            return &s->operations[i];
+    fail_msg("there is no operation %s", name);
+    return NULL;
+}
+
+/** Put a document into the state, as a call's change would. An empty one is removed. */
+static inline void store_document(struct fixture *f, const char *kind, const char *id, const char *document)
+{
+    struct wm_change change = {
+        .kind = wm_view_of(kind), .id = wm_view_of(id), .document = wm_view_of(document)};
+    wm_state_lock(f->state);
+    assert_int_equal(wm_state_reserve(f->state, &change, 1, NULL), WM_OK);
+    wm_state_apply(f->state, &change, 1);
+    wm_state_unlock(f->state);
+}
+
+/** The document, as text; NULL when there is none. Good until the next look. */
+static inline const char *stored_document(struct fixture *f, const char *kind, const char *id)
+{
+    static char text[65536];
+    struct wm_view document;
+    wm_state_lock(f->state);
+    bool found = wm_state_get(f->state, wm_view_of(kind), wm_view_of(id), &document);
+    if (found)
+        assert_true(wm_view_copy(document, text, sizeof text));
+    wm_state_unlock(f->state);
+    return found ? text : NULL;
+}
+
+static inline size_t count_documents(struct fixture *f, const char *kind)
+{
+    wm_state_lock(f->state);
+    size_t n = wm_state_count(f->state, wm_view_of(kind));
+    wm_state_unlock(f->state);
+    return n;
+}
+
+/** Run an operation without decoding, on memory of the test's choice. */
+static inline enum wm_status run_operation(struct fixture *f, const char *name, struct wm_arena *arena,
+                                           const struct wm_json *params, struct wm_reply *r)
+{
+    struct wm_call c = {.env = &f->env, .arena = arena, .state = f->state, .params = params, .now = f->now};
+    *r = (struct wm_reply){.http_status = 200};
+    wm_state_lock(f->state);
+    enum wm_status status = mediapackage_operation(name)->run(&c, r);
+    wm_state_unlock(f->state);
+    return status;
+}
+
+/** A case of an operation that is tried with too little memory. */
+struct small_case {
+    const char *operation, *params;
+};
+
+/** A document that this service did not write is an error of ours, answered as such, not a crash. */
+static inline void assert_corrupt(struct fixture *f, const struct small_case *calls, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct wm_json *params;
+        struct wm_reply r;
+        wm_arena_clear(&f->arena);
+        assert_int_equal(wm_json_parse(&f->arena, wm_view_of(calls[i].params), &params, NULL), WM_OK);
+        if (run_operation(f, calls[i].operation, &f->arena, params, &r) != WM_E_CORRUPT)
+            fail_msg("%s %s was answered", calls[i].operation, calls[i].params);
+        assert_int_equal(r.n_changes, 0);
+    }
+}
+
+/** With too little memory a call either works as ever or says so; it changes nothing by half. */
+static inline void assert_survives_small_arena(struct fixture *f, const struct small_case *cases, size_t n,
+                                               size_t max_bytes)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct wm_json *params = NULL;
+        size_t worked = 0, failed = 0, most = 0;
+        wm_arena_clear(&f->arena);
+        assert_int_equal(wm_json_parse(&f->arena, wm_view_of(cases[i].params), &params, NULL), WM_OK);
+        for (size_t left = 0; left < max_bytes - 4096; left += 128) {
+            struct wm_arena small;
+            struct wm_reply r;
+            wm_arena_init(&small, max_bytes);
+            assert_non_null(wm_arena_alloc(&small, max_bytes - 32 - left));
+            enum wm_status status = run_operation(f, cases[i].operation, &small, params, &r);
+            if (wm_arena_status(&small) == WM_OK) {
+                assert_int_equal(status, WM_OK);
+                assert_true(r.n_changes >= most);
+                most = r.n_changes;
+                worked++;
+            } else {
+                assert_true(status == WM_E_NOMEM || r.error_code);
+                failed++;
+            }
+            wm_arena_done(&small);
+        }
+        if (worked == 0 || failed == 0)
+            fail_msg("%s worked %zu times, failed %zu times", cases[i].operation, worked, failed);
+    }
+}
+
 /** Assert that the last call was refused so, with this in its message. */
 static inline void assert_refused(struct fixture *f, int http_status, const char *code, const char *part)
 {

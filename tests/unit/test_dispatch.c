@@ -489,6 +489,148 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     assert_true(one);
 }
 
+/* ---- adding an operation: the example of docs/adding-an-operation.md, line by line ---- */
+
+static const char *const colours[] = {"WHITE", "YELLOW", NULL};
+
+static const struct wm_member put_note_input[] = {
+    {.name = "id", .type = WM_MEMBER_STRING, .place = WM_IN_PATH, .required = true},
+    {.name = "text", .type = WM_MEMBER_STRING, .required = true, .min = 1, .max = 1000},
+    {.name = "colour", .type = WM_MEMBER_STRING, .values = colours, .initial = "\"WHITE\""},
+    {.name = "pin", .type = WM_MEMBER_STRING, .secret = true},
+    {0},
+};
+
+static enum wm_status put_note(struct wm_call *c, struct wm_reply *r)
+{
+    struct wm_view id = wm_json_get_text(c->params, "id"), channel;
+    if (!wm_state_get(c->state, WM_LIT("mediapackage.channel"), id, &channel))
+        return wm_reply_error(c, r, "NotFoundException", 404, "There is no channel with id '%.*s'", WM_ARG(id));
+    struct wm_json *note = wm_service_complete(c->arena, put_note_input, c->params);
+    wm_json_remove(note, "pin"); /* never stored */
+    enum wm_status status = wm_reply_keep(c, r, WM_LIT("mediapackage.note"), id, note);
+    wm_json_set_string(c->arena, note, "receipt", WM_LIT("for the caller only"));
+    r->document = note;
+    return status != WM_OK ? status : wm_arena_status(c->arena);
+}
+
+static const char *const put_note_secrets[] = {"receipt", NULL};
+
+static const struct wm_operation put_note_row = {
+    .name = "PutNote",
+    .method = "PUT",
+    .path = "/channels/{id}/note",
+    .http_status = 200,
+    .input = put_note_input,
+    .secret_output = put_note_secrets,
+    .run = put_note,
+};
+
+/* MediaPackage with that row at the end of its table. */
+static const struct wm_service *service_with_note(void)
+{
+    static struct wm_operation rows[64];
+    static struct wm_service service;
+    service = wm_service_mediapackage;
+    assert_true(service.n_operations < 64);
+    memcpy(rows, service.operations, service.n_operations * sizeof rows[0]);
+    rows[service.n_operations++] = put_note_row;
+    service.operations = rows;
+    return &service;
+}
+
+static void an_operation_is_one_row_and_one_handler(void **state)
+{
+    (void)state;
+    const struct wm_service *const with_note[] = {service_with_note()};
+    struct wm_dispatcher before = dispatcher;
+    const struct wm_json *r, *parameters;
+    struct wm_entry e;
+    dispatcher.services = with_note;
+    dispatcher.n_services = 1;
+    send_request(&(struct sent){.method = "POST", .path = "/channels", .body = "{\"id\":\"noted\"}"});
+    assert_int_equal(request.status, 200);
+
+    send_request(&(struct sent){.method = "PUT", .path = "/channels/noted/note",
+                                .body = "{\"text\":\"t\",\"pin\":\"4711\",\"unheard\":1}"});
+    assert_int_equal(request.status, 200);
+    assert_true(wm_view_eq_str(wm_buf_view(&request.out), "{\"id\":\"noted\",\"text\":\"t\",\"colour\":\"WHITE\","
+                                                          "\"receipt\":\"for the caller only\"}"));
+    r = record_of(request.seq, &e);
+    text_is(r, "eventName", "PutNote");
+    assert_false(wm_json_get(r, "readOnly")->boolean);
+    parameters = wm_json_get(r, "requestParameters");
+    assert_int_equal(parameters->count, 3);
+    text_is(parameters, "id", "noted");
+    text_is(parameters, "text", "t");
+    text_is(parameters, "pin", "***");
+    text_is(wm_json_get(r, "responseElements"), "colour", "WHITE");
+    text_is(wm_json_get(r, "responseElements"), "receipt", "***");
+    assert_int_equal(e.n_changes, 1);
+    assert_true(wm_view_eq_str(e.changes[0].kind, "mediapackage.note"));
+    assert_true(wm_view_eq_str(e.changes[0].document, "{\"id\":\"noted\",\"text\":\"t\",\"colour\":\"WHITE\"}"));
+
+    static const struct {
+        const char *path, *body, *code;
+        int status;
+    } refused[] = {
+        {"/channels/none/note", "{\"text\":\"t\"}", "NotFoundException", 404},
+        {"/channels/noted/note", "{}", "UnprocessableEntityException", 422},
+        {"/channels/noted/note", "{\"text\":\"\"}", "UnprocessableEntityException", 422},
+        {"/channels/noted/note", "{\"text\":\"t\",\"colour\":\"RED\"}", "UnprocessableEntityException", 422},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        send_request(&(struct sent){.method = "PUT", .path = refused[i].path, .body = refused[i].body});
+        assert_int_equal(request.status, refused[i].status);
+        r = record_of(request.seq, &e);
+        text_is(r, "eventName", "PutNote");
+        text_is(r, "errorCode", refused[i].code);
+        assert_int_equal(e.n_changes, 0);
+    }
+    text_is(wm_json_get(r, "requestParameters"), "colour", "RED"); /* what was asked for, though it was refused */
+
+    char long_text[3000];
+    snprintf(long_text, sizeof long_text, "{\"text\":\"%01001d\"}", 1);
+    send_request(&(struct sent){.method = "PUT", .path = "/channels/noted/note", .body = long_text});
+    assert_int_equal(request.status, 422);
+    dispatcher = before;
+}
+
+/* The whole of a text file; the caller frees it. */
+static char *read_source(const char *name)
+{
+    char path[4096];
+    snprintf(path, sizeof path, WAYMARK_SOURCE_DIR "/%s", name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    char *text = calloc(1, 1 << 20);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 20) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* A line of code in the page, which is indented, is one of this file, or of those that the page names. */
+static void the_page_about_it_shows_what_is_tested(void **state)
+{
+    (void)state;
+    char *page = read_source("docs/adding-an-operation.md");
+    char *sources[] = {read_source("tests/unit/test_dispatch.c"), read_source("tests/unit/test_mediapackage_tags.c")};
+    size_t checked = 0;
+    char *rest = page;
+    for (char *line = strsep(&rest, "\n"); line; line = strsep(&rest, "\n")) {
+        if (strncmp(line, "    ", 4) != 0)
+            continue;
+        if (!strstr(sources[0], line + 4) && !strstr(sources[1], line + 4))
+            fail_msg("no test has the line: %s", line);
+        checked++;
+    }
+    assert_true(checked > 25);
+    free(sources[0]);
+    free(sources[1]);
+    free(page);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -547,6 +689,8 @@ int main(void)
         cmocka_unit_test(ids_are_new_for_each_call),
         cmocka_unit_test(a_call_that_needs_too_much_memory_is_recorded),
         cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
+        cmocka_unit_test(an_operation_is_one_row_and_one_handler),
+        cmocka_unit_test(the_page_about_it_shows_what_is_tested),
         cmocka_unit_test(a_full_journal_refuses_and_answers_as_the_settings_say),
         cmocka_unit_test(what_cannot_be_recorded_is_answered_503_and_has_no_effect),
     };

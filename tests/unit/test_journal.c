@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -1718,6 +1719,94 @@ static void each_failing_operation_gives_the_right_answer(void **state)
     }
 }
 
+/* Large calls of one turn are more than may wait for a commit: they are no reason to refuse any. */
+static void large_entries_of_one_turn_are_not_refused(void **state)
+{
+    (void)state;
+    static char text[WM_MAX_RECORD_BYTES];
+    struct wm_journal *j = NULL;
+    struct wm_journal_stats s;
+    uint64_t seq = 0;
+    memset(text, ' ', sizeof text);
+    text[0] = '{';
+    text[sizeof text - 1] = '}';
+    const struct wm_entry e = {.record = {text, sizeof text}};
+    assert_int_equal(try_open(dir, 24u << 20, 0, &j, NULL, NULL), WM_OK);
+    for (uint64_t n = 1; n <= 70; n++) { /* 17.5 MiB */
+        wm_journal_await_room(j);
+        assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_OK);
+        assert_int_equal(seq, n);
+    }
+    wm_journal_stats(j, &s);
+    assert_int_equal(s.commits, 2); /* at each half of what may wait, and nothing more often */
+    assert_int_equal(wm_journal_commit(j, seq, NULL), WM_OK);
+    wm_journal_close(j);
+}
+
+/* ---- the wall clock is set ---- */
+
+static atomic_llong set_wall_ns; /* what it shows; the preparer looks, too */
+
+static struct wm_wall_ns set_wall(void *ctx)
+{
+    (void)ctx;
+    return (struct wm_wall_ns){atomic_load(&set_wall_ns)};
+}
+
+static struct wm_mono_ns set_mono(void *ctx)
+{
+    (void)ctx;
+    return wm_clock_mono(&wm_clock_system);
+}
+
+/* An hour back, two forward, two back …: within a segment, over segments that are reused, and over restarts. Times are kept
+ * as they were shown, and decide nothing: neither the order, nor what is retired, nor what recovery keeps. */
+static void numbers_do_not_follow_the_clock(void **state)
+{
+    (void)state;
+    static const struct wm_clock clock = {set_wall, set_mono, NULL};
+    static const int64_t steps_h[] = {-1, 2, -2, 0};
+    static int64_t shown[401];
+    const struct wm_journal_options o = {.dir = dir, .io = io, .clock = &clock, .segment_bytes = SMALL};
+    struct wm_journal_stats stats = {0};
+    uint64_t n = 0;
+    atomic_store(&set_wall_ns, 1700000000000000000);
+    for (int start = 0; start < 4; start++) {
+        struct wm_journal *j = NULL;
+        struct wm_journal_recovery rec;
+        struct wm_journal_reader *r = NULL;
+        struct wm_entry e;
+        uint64_t seen = 0;
+        assert_int_equal(wm_journal_open(&o, &j, &rec, NULL), WM_OK);
+        assert_int_equal(rec.next_seq, n + 1);
+        assert_int_equal(rec.cut_bytes, 0);
+        assert_int_equal(wm_journal_set_cursor(j, "follower", n), WM_OK);
+        for (int i = 0; i < 100; i++) {
+            struct made m;
+            uint64_t seq;
+            if (i % 25 == 0)
+                atomic_fetch_add(&set_wall_ns, steps_h[i / 25] * 3600 * WM_NS_PER_S);
+            make_entry(&m, ++n, 1000);
+            m.e.time = wm_clock_wall(&clock);
+            shown[n] = m.e.time.ns;
+            wm_journal_await_room(j);
+            assert_int_equal(wm_journal_append(j, &m.e, &seq, NULL), WM_OK);
+            assert_int_equal(seq, n);
+            assert_int_equal(wm_journal_commit(j, n, NULL), WM_OK);
+        }
+        wm_journal_stats(j, &stats);
+        assert_int_equal(wm_journal_reader_open(j, stats.first_seq - 1, &r, NULL), WM_OK);
+        for (seen = stats.first_seq; wm_journal_reader_next(r, &e, NULL) == WM_OK; seen++) {
+            assert_int_equal(e.seq, seen);
+            assert_int_equal(e.time.ns, shown[seen]);
+        }
+        assert_int_equal(seen, n + 1);
+        wm_journal_reader_close(r);
+        wm_journal_close(j);
+    }
+    assert_true(stats.first_seq > 1); /* some were reused, so headers were written with an earlier time than before */
+}
+
 int main(void)
 {
     wm_log_set_level(WM_LOG_ERROR);
@@ -1732,6 +1821,8 @@ int main(void)
         TEST(options_are_checked),
         TEST(second_opener_is_refused),
         TEST(entries_go_on_over_segments),
+        TEST(large_entries_of_one_turn_are_not_refused),
+        TEST(numbers_do_not_follow_the_clock),
         TEST(passed_segments_are_retired_and_reused),
         TEST(nothing_is_retired_too_early),
         TEST(a_reader_left_behind_is_told_so),

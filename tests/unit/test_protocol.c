@@ -32,6 +32,13 @@ static const struct wm_member log_fields[] = {
     {.name = "names", .type = WM_MEMBER_STRING_LIST},
     {0},
 };
+static bool is_even(struct wm_view text)
+{
+    return text.len % 2 == 0;
+}
+static const struct wm_text_form even_form = {is_even, "must have an even length"};
+static const char *const colours[] = {"RED", "GREEN", NULL};
+static const char *const only_ads[] = {"ADS", NULL};
 static const struct wm_member all_input[] = {
     {.name = "Name", .type = WM_MEMBER_STRING, .min = 2, .max = 4},
     {.name = "Count", .type = WM_MEMBER_INTEGER, .min = 1, .max = 1000},
@@ -41,7 +48,13 @@ static const struct wm_member all_input[] = {
     {.name = "map", .type = WM_MEMBER_STRING_MAP},
     {.name = "list", .type = WM_MEMBER_STRING_LIST},
     {.name = "log", .type = WM_MEMBER_STRUCT, .fields = log_fields},
-    {.name = "Tags", .type = WM_MEMBER_STRUCT_LIST, .fields = tag_fields},
+    {.name = "Tags", .type = WM_MEMBER_STRUCT_LIST, .max = 2, .fields = tag_fields},
+    {.name = "Colour", .type = WM_MEMBER_STRING, .values = colours},
+    {.name = "Colours", .type = WM_MEMBER_STRING_LIST, .min = 1, .max = 2, .values = colours},
+    {.name = "Even", .type = WM_MEMBER_STRING, .max = 4, .form = &even_form},
+    {.name = "Evens", .type = WM_MEMBER_STRING_LIST, .form = &even_form},
+    {.name = "Ads", .type = WM_MEMBER_STRING, .values = only_ads},
+    {.name = "Few", .type = WM_MEMBER_STRING_MAP, .max = 1},
     {0},
 };
 static const struct wm_member needs_input[] = {
@@ -84,6 +97,8 @@ static const struct wm_member list_input[] = {
     {.name = "max", .type = WM_MEMBER_INTEGER, .place = WM_IN_QUERY, .min = 1, .max = 9},
     {.name = "token", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY},
     {.name = "tagKeys", .type = WM_MEMBER_STRING_LIST, .place = WM_IN_QUERY},
+    {.name = "colour", .type = WM_MEMBER_STRING, .place = WM_IN_QUERY, .values = colours},
+    {.name = "evens", .type = WM_MEMBER_STRING_LIST, .place = WM_IN_QUERY, .max = 2, .form = &even_form},
     {0},
 };
 static const struct wm_member arn_input[] = {
@@ -402,17 +417,19 @@ static void json_names_the_bad_member(void **state)
 {
     (void)state;
     static const struct {
-        const char *operation, *body, *message, *good;
+        const char *operation, *body, *message, *kept;
     } cases[] = {
         {"All", "{\"Name\":5}", "Member 'Name' must be a string, but it is a number", "{}"},
-        {"All", "{\"Name\":\"a\"}", "Member 'Name' must have 2 to 4 characters, but it has 1", "{}"},
+        {"All", "{\"Name\":\"a\"}", "Member 'Name' must have 2 to 4 characters, but it has 1", "{\"Name\":\"a\"}"},
         {"All", "{\"Name\":\"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\"}",
-         "Member 'Name' must have 2 to 4 characters, but it has 5", "{}"},
+         "Member 'Name' must have 2 to 4 characters, but it has 5",
+         "{\"Name\":\"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\"}"},
         {"All", "{\"Count\":\"5\"}", "Member 'Count' must be an integer, but it is a string", "{}"},
-        {"All", "{\"Count\":1.5}", "Member 'Count' must be an integer from 1 to 1000", "{}"},
-        {"All", "{\"Count\":1001}", "Member 'Count' must be an integer from 1 to 1000", "{}"},
-        {"All", "{\"Count\":0}", "Member 'Count' must be an integer from 1 to 1000", "{}"},
-        {"All", "{\"Big\":99999999999999999999}", "Member 'Big' must be an integer", "{}"},
+        {"All", "{\"Count\":1.5}", "Member 'Count' must be an integer from 1 to 1000", "{\"Count\":1.5}"},
+        {"All", "{\"Count\":1001}", "Member 'Count' must be an integer from 1 to 1000", "{\"Count\":1001}"},
+        {"All", "{\"Count\":0}", "Member 'Count' must be an integer from 1 to 1000", "{\"Count\":0}"},
+        {"All", "{\"Big\":99999999999999999999}", "Member 'Big' must be an integer",
+         "{\"Big\":99999999999999999999}"},
         {"All", "{\"On\":\"true\"}", "Member 'On' must be a boolean, but it is a string", "{}"},
         {"All", "{\"When\":\"2026-03-01T10:07:12Z\"}",
          "Member 'When' must be a time in seconds since 1970, but it is a string", "{}"},
@@ -424,23 +441,51 @@ static void json_names_the_bad_member(void **state)
         {"All", "{\"map\":{\"k\":null}}", "Member 'map.k' must be a string, but it is null", "{}"},
         {"All", "{\"list\":{}}", "Member 'list' must be a list, but it is an object", "{}"},
         {"All", "{\"list\":[\"a\",true]}", "Member 'list.element' must be a string, but it is a boolean", "{}"},
-        {"All", "{\"log\":{\"days\":31}}", "Member 'log.days' must be an integer from 1 to 30", "{\"log\":{}}"},
+        {"All", "{\"log\":{\"days\":31}}", "Member 'log.days' must be an integer from 1 to 30",
+         "{\"log\":{\"days\":31}}"},
         {"All", "{\"log\":{\"names\":[[]]}}", "Member 'log.names.element' must be a string, but it is a list",
          "{\"log\":{}}"},
         {"All", "{\"Tags\":[1]}", "Member 'Tags.element' must be an object, but it is a number", "{}"},
         {"All", "{\"Tags\":[{\"Value\":\"v\"}]}", "Member 'Tags.Key' is required", "{\"Tags\":[{\"Value\":\"v\"}]}"},
         {"Needs", "{}", "Member 'Name' is required", "{}"},
         {"Needs", "{\"Name\":null,\"Secret\":\"s\"}", "Member 'Name' is required", "{\"Secret\":\"s\"}"},
-        /* the first fault is told, what was good is kept for the record */
+        {"All", "{\"Tags\":[{\"Key\":\"a\"},{\"Key\":\"b\"},{\"Key\":\"c\"}]}",
+         "Member 'Tags' must have 0 to 2 elements, but it has 3", "{\"Tags\":[{\"Key\":\"a\"},{\"Key\":\"b\"},{\"Key\":\"c\"}]}"},
+        {"All", "{\"Colour\":\"red\"}", "Member 'Colour' must be one of RED, GREEN", "{\"Colour\":\"red\"}"},
+        {"All", "{\"Colour\":\"\"}", "Member 'Colour' must be one of RED, GREEN", "{\"Colour\":\"\"}"},
+        {"All", "{\"Colours\":[]}", "Member 'Colours' must have 1 to 2 elements, but it has 0", "{\"Colours\":[]}"},
+        {"All", "{\"Colours\":[\"RED\",\"BLUE\"]}", "Member 'Colours.element' must be one of RED, GREEN",
+         "{\"Colours\":[\"RED\",\"BLUE\"]}"},
+        {"All", "{\"Colours\":[\"RED\",\"RED\",\"RED\"]}", "Member 'Colours' must have 1 to 2 elements, but it has 3",
+         "{\"Colours\":[\"RED\",\"RED\",\"RED\"]}"},
+        {"All", "{\"Even\":\"abc\"}", "Member 'Even' must have an even length", "{\"Even\":\"abc\"}"},
+        {"All", "{\"Even\":\"abcde\"}", "Member 'Even' must have 0 to 4 characters, but it has 5",
+         "{\"Even\":\"abcde\"}"},
+        {"All", "{\"Evens\":[\"ab\",\"c\"]}", "Member 'Evens.element' must have an even length",
+         "{\"Evens\":[\"ab\",\"c\"]}"},
+        {"All", "{\"Ads\":\"ad\"}", "Member 'Ads' must be ADS", "{\"Ads\":\"ad\"}"},
+        {"All", "{\"Few\":{\"a\":\"1\",\"b\":\"2\"}}", "Member 'Few' must have 0 to 1 elements, but it has 2",
+         "{\"Few\":{\"a\":\"1\",\"b\":\"2\"}}"},
+        /* the first fault is told; what has its type is kept for the record */
         {"All", "{\"Name\":\"abc\",\"Count\":0,\"On\":7,\"Big\":8}", "Member 'Count' must be an integer from 1 to 1000",
-         "{\"Name\":\"abc\",\"Big\":8}"},
+         "{\"Name\":\"abc\",\"Count\":0,\"Big\":8}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *text;
         assert_int_equal(decode(json_request(cases[i].operation, cases[i].body), &text), WM_E_LIMIT);
         assert_string_equal(message, cases[i].message);
-        assert_string_equal(text, cases[i].good);
+        assert_string_equal(text, cases[i].kept);
     }
+}
+
+static void what_fits_its_row_is_taken(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"Tags\":[{\"Key\":\"a\"},{\"Key\":\"b\"}],\"Colour\":\"GREEN\","
+                               "\"Colours\":[\"RED\",\"RED\"],\"Even\":\"\",\"Evens\":[],\"Ads\":\"ADS\",\"Few\":{\"a\":\"1\"}}";
+    const char *text;
+    assert_int_equal(decode(json_request("All", body), &text), WM_OK);
+    assert_string_equal(text, body);
 }
 
 static void json_refuses_malformed_bodies(void **state)
@@ -498,6 +543,9 @@ static void rest_names_the_bad_member(void **state)
         {"GET", "/things/%4x", "", "Member 'id' has a percent sign without two hex digits behind it"},
         {"GET", "/things/12345678901", "", "Member 'id' must have 0 to 10 characters, but it has 11"},
         {"DELETE", "/tags/a", "", "Member 'tagKeys' is required in the query"},
+        {"GET", "/things", "colour=red", "Member 'colour' must be one of RED, GREEN"},
+        {"GET", "/things", "evens=ab&evens=c", "Member 'evens' must have an even length"},
+        {"GET", "/things", "evens=ab&evens=&evens=", "Member 'evens' must have 0 to 2 elements, but it has 3"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *text;
@@ -584,6 +632,12 @@ static void query_names_the_bad_member(void **state)
         {ALL "Count=x", "Member 'Count' must be an integer from 1 to 1000"},
         {ALL "On=True", "Member 'On' must be true or false"},
         {ALL "Name=abcde", "Member 'Name' must have 2 to 4 characters, but it has 5"},
+        {ALL "Colour=BLUE", "Member 'Colour' must be one of RED, GREEN"},
+        {ALL "Colours.member.1=RED&Colours.member.2=x", "Member 'Colours' must be one of RED, GREEN"},
+        {ALL "Colours=", "Member 'Colours' must have 1 to 2 elements, but it has 0"},
+        {ALL "Even=abc", "Member 'Even' must have an even length"},
+        {ALL "Few.entry.1.key=a&Few.entry.1.value=b&Few.entry.2.key=b&Few.entry.2.value=b",
+         "Member 'Few' must have 0 to 1 elements, but it has 2"},
         {ALL "Name.member.1=a", "Member 'Name' must be one value"},
         {ALL "Name=%ff%ff", "Member 'Name' is not valid UTF-8"},
         {ALL "list=a", "Member 'list' must be a structure, not one value"},
@@ -853,6 +907,41 @@ static void redact_output_hides_every_path(void **state)
     assert_null(wm_service_redact_output(&arena, &things, &op, NULL));
 }
 
+static void complete_fills_in_initial_values(void **state)
+{
+    (void)state;
+    static const struct wm_member inner[] = {
+        {.name = "n", .type = WM_MEMBER_INTEGER, .initial = "60"},
+        {.name = "flag", .type = WM_MEMBER_BOOLEAN, .initial = "false"},
+        {0},
+    };
+    static const struct wm_member rows[] = {
+        {.name = "text", .type = WM_MEMBER_STRING, .initial = "\"\""},
+        {.name = "none", .type = WM_MEMBER_STRING},
+        {.name = "list", .type = WM_MEMBER_STRING_LIST, .initial = "[\"a\",\"b\"]"},
+        {.name = "always", .type = WM_MEMBER_STRUCT, .fields = inner, .initial = "{}"},
+        {.name = "given", .type = WM_MEMBER_STRUCT, .fields = inner},
+        {.name = "each", .type = WM_MEMBER_STRUCT_LIST, .fields = inner},
+        {0},
+    };
+    static const struct {
+        const char *given, *whole;
+    } cases[] = {
+        {"{}", "{\"text\":\"\",\"list\":[\"a\",\"b\"],\"always\":{\"n\":60,\"flag\":false}}"},
+        {"{\"each\":[{\"n\":1},{}],\"given\":{\"flag\":true},\"list\":[],\"none\":\"x\",\"text\":\"t\"}",
+         "{\"text\":\"t\",\"none\":\"x\",\"list\":[],\"always\":{\"n\":60,\"flag\":false},\"given\":{\"n\":60,\"flag\":true},"
+         "\"each\":[{\"n\":1,\"flag\":false},{\"n\":60,\"flag\":false}]}"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct wm_json *given = parse(cases[i].given);
+        const struct wm_json *whole = wm_service_complete(&arena, rows, given);
+        assert_string_equal(json_text(whole), cases[i].whole);
+        assert_string_equal(json_text(wm_service_complete(&arena, rows, whole)), cases[i].whole);
+        assert_string_equal(json_text(given), cases[i].given); /* it goes into the record */
+    }
+    assert_string_equal(json_text(wm_service_complete(&arena, rows, NULL)), cases[0].whole);
+}
+
 static void reply_error_drops_changes(void **state)
 {
     (void)state;
@@ -882,6 +971,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(json_decodes_every_type, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_keeps_milliseconds_of_times, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_names_the_bad_member, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_fits_its_row_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(json_refuses_malformed_bodies, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rest_decodes_path_query_and_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rest_names_the_bad_member, set_up, tear_down),
@@ -896,6 +986,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refusals_have_names_and_statuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(redact_params_hides_secrets_and_lowers_names, set_up, tear_down),
         cmocka_unit_test_setup_teardown(redact_output_hides_every_path, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(complete_fills_in_initial_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reply_error_drops_changes, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -390,7 +390,7 @@ static void failed_commit_is_final(void **state)
     wm_recorder_close(r);
 }
 
-/* The text of an entry's record, and its name. */
+/* The text of an entry's record, and its name. @return WM_E_NOT_FOUND: it is retired */
 static enum wm_status read_entry(struct wm_recorder *r, uint64_t seq, char name[64], char record[1024])
 {
     struct wm_journal_reader *reader = NULL;
@@ -450,9 +450,11 @@ static uint64_t await_event(struct wm_recorder *r, const char *event, uint64_t f
 static uint64_t fill_up(struct wm_recorder *r)
 {
     uint64_t seq = 0, last = 0;
+    wm_journal_await_room(r->journal); /* full, and not only slow to get its next segment */
     while (submit(r, "id", "1", &seq) == WM_OK) {
         last = seq;
         assert_int_equal(wm_recorder_commit(r, last, NULL), WM_OK);
+        wm_journal_await_room(r->journal);
     }
     return last;
 }

@@ -352,6 +352,20 @@ static void the_clock_is_corrected(void **state)
     rig_stop(&r);
 }
 
+/* The days are counted from the store's time: by our own clock they may be over already. */
+static void object_lock_goes_by_the_corrected_clock(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct wm_err err;
+    struct wm_store_s3_options o = RIG_OPTIONS(.object_lock = WM_LIT("GOVERNANCE"), .object_lock_days = 1);
+    rig_start_with(&r, o, STEPS({HTTP_CUT, SKEWED("Thu, 05 Mar 2026 12:00:00 GMT")}, {HTTP_ANSWER, OK_EMPTY}));
+    assert_int_equal(put(&r, &err), WM_OK);
+    assert_string_equal(http_header(r.script.seen[0].head, "x-amz-object-lock-retain-until-date"), "2026-03-02T10:07:12Z");
+    assert_string_equal(http_header(r.script.seen[1].head, "x-amz-object-lock-retain-until-date"), "2026-03-06T12:00:00Z");
+    rig_stop(&r);
+}
+
 /* ---- the region ---- */
 
 #define REGION_DOCUMENT(status, code, region)                                                                        \
@@ -450,6 +464,7 @@ int main(void)
         cmocka_unit_test(retry_after_is_passed_on),
         cmocka_unit_test(a_broken_network_is_survived),
         cmocka_unit_test(the_clock_is_corrected),
+        cmocka_unit_test(object_lock_goes_by_the_corrected_clock),
         cmocka_unit_test(the_region_is_followed),
         cmocka_unit_test(a_region_that_is_none_is_not_followed),
         cmocka_unit_test(the_host_moves_with_the_region_at_aws_only),

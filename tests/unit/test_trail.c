@@ -1,5 +1,10 @@
 /* Delivery: each record is in the bucket once, whatever the store did. */
+#include <dirent.h>
+#include <fcntl.h>
+
 #include "tests/support/trail_rig.h"
+
+#include "waymark/io.h"
 
 #include "waymark/banned.h"
 
@@ -468,6 +473,55 @@ static void trail_does_not_mix_with_another_on_its_prefix(void **state)
 
 /* ---- what cannot go on ---- */
 
+static void copy_file(const char *from, const char *to)
+{
+    struct wm_buf content;
+    wm_buf_init(&content, 1024 * 1024);
+    assert_int_equal(wm_io_read_file(&wm_io_posix, from, &content, NULL), WM_OK);
+    assert_int_equal(wm_io_replace_file(&wm_io_posix, to, wm_buf_view(&content), 0600, NULL), WM_OK);
+    wm_buf_done(&content);
+}
+
+/* A ledger out of a backup: what was delivered since, it would deliver again, and its next digest would pass over those
+ * that are there. */
+static void trail_refuses_a_ledger_that_is_behind_its_bucket(void **state)
+{
+    struct rig *r = *state;
+    char now[300], before[300];
+    r->start_mode = FLAKY_REAL;
+    (void)snprintf(now, sizeof now, "%s/ledger", r->scratch.dir);
+    (void)snprintf(before, sizeof before, "%s/ledger-before", r->scratch.dir);
+    rig_start(r);
+    struct wm_wall_ns sealed = rig_begin_chain(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    copy_file(now, before);
+    rig_start(r);
+    rig_append(r, 15);
+    rig_wait_delivered(r);
+    pass_time(r, 3605);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
+    rig_stop(r, 10000);
+    copy_file(now, scratch_path(&r->scratch, "ledger-after"));
+
+    assert_int_equal(rename(before, now), 0);
+    pass_time(r, 3 * 3600);
+    rig_start(r);
+    WAIT(r, strcmp(b.latest_delivery_error, "LedgerBehindBucket") == 0);
+    for (int i = 0; i < 50; i++)
+        nap();
+    assert_int_equal(rig_board(r).delivered_records, 5);
+    assert_int_equal(rig_board(r).latest_digest.ns, sealed.ns);
+    rig_stop(r, 10000);
+
+    assert_int_equal(rename(scratch_path(&r->scratch, "ledger-after"), now), 0);
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    assert_all_there(r);
+}
+
 static void trail_refuses_a_journal_that_is_not_its_ledgers(void **state)
 {
     struct rig *r = *state;
@@ -517,6 +571,32 @@ static void trail_stands_still_when_the_journal_is_not_what_was_planned(void **s
     rig_start(r);
     WAIT(r, strcmp(b.latest_delivery_error, "corrupt") == 0);
     assert_int_equal(atomic_load(&r->flaky->puts), 0);
+    rig_stop(r, 10000);
+}
+
+/* Somebody removes a segment under the running daemon: that is damage, and no entry that was let go. */
+static void trail_stands_still_when_a_segment_is_taken_away(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    rig_append(r, 5);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    struct wm_journal_stats stats;
+    rig_append(r, 50);
+    wm_journal_stats(r->journal, &stats);
+    char path[300];
+    (void)snprintf(path, sizeof path, "%s/journal", r->scratch.dir);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d));)
+        if (wm_view_ends(wm_view_of(e->d_name), ".journal"))
+            assert_int_equal(unlinkat(dirfd(d), e->d_name, 0), 0);
+    (void)closedir(d);
+    rig_start(r);
+    WAIT(r, strcmp(b.latest_delivery_error, "corrupt") == 0);
+    assert_int_equal(rig_board(r).missed_records, 0);
+    assert_int_equal(rig_board(r).delivered_records, 5);
     rig_stop(r, 10000);
 }
 
@@ -578,7 +658,9 @@ int main(void)
         TEST(trail_says_of_late_records_that_they_are),
         TEST(trail_does_not_mix_with_another_on_its_prefix),
         TEST(trail_refuses_a_journal_that_is_not_its_ledgers),
+        TEST(trail_refuses_a_ledger_that_is_behind_its_bucket),
         TEST(trail_stands_still_when_the_journal_is_not_what_was_planned),
+        TEST(trail_stands_still_when_a_segment_is_taken_away),
         TEST(trail_options_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

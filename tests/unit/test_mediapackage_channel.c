@@ -10,7 +10,7 @@
 
 #include "waymark/banned.h"
 
-#define KIND WM_LIT("mediapackage.channel")
+#define KIND "mediapackage.channel"
 
 static int create(struct fixture *f, const char *id)
 {
@@ -26,26 +26,6 @@ static bool is_hex(struct wm_view v, size_t len)
         if (v.ptr[i] >= 'A' && v.ptr[i] <= 'F')
             return false;
     return v.len == len && wm_hex_decode(v, bytes, len / 2);
-}
-
-/* The document of a channel, as text; fails when there is none. */
-static const char *stored(struct fixture *f, const char *id)
-{
-    static char text[8192];
-    struct wm_view document;
-    wm_state_lock(f->state);
-    assert_true(wm_state_get(f->state, KIND, wm_view_of(id), &document));
-    assert_true(wm_view_copy(document, text, sizeof text));
-    wm_state_unlock(f->state);
-    return text;
-}
-
-static size_t stored_count(struct fixture *f)
-{
-    wm_state_lock(f->state);
-    size_t n = wm_state_count(f->state, KIND);
-    wm_state_unlock(f->state);
-    return n;
 }
 
 static struct wm_json *endpoint(struct wm_json *channel, size_t i)
@@ -137,7 +117,7 @@ static void secrets_are_given_but_never_stored_or_recorded(void **state)
         assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "username"), given[2 * i], 33));
         assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "password"), given[2 * i + 1], 33));
     }
-    document = stored(f, "a");
+    document = stored_document(f, KIND, "a");
     struct wm_json *recorded =
         wm_service_redact_output(&f->arena, &wm_service_mediapackage, f->operation, f->reply.document);
     struct wm_buf record;
@@ -173,17 +153,10 @@ static void secrets_are_given_but_never_stored_or_recorded(void **state)
 static void secrets_follow_from_key_guid_and_generation(void **state)
 {
     struct fixture *f = *state;
-    struct wm_change change = {
-        .kind = KIND,
-        .id = WM_LIT("old"),
-        .document = WM_LIT("{\"id\":\"old\",\"guid\":\"g1\",\"arn\":\"arn:x\",\"createdAt\":\"2026-01-01T00:00:00Z\","
-                           "\"description\":\"\",\"ingestEndpoints\":[{\"id\":\"g1\",\"url\":\"https://u1\",\"generation\":1},"
-                           "{\"id\":\"e2\",\"url\":\"https://u2\",\"generation\":7}],\"tags\":{}}"),
-    };
-    wm_state_lock(f->state);
-    assert_int_equal(wm_state_reserve(f->state, &change, 1, NULL), WM_OK);
-    wm_state_apply(f->state, &change, 1);
-    wm_state_unlock(f->state);
+    store_document(f, KIND, "old",
+                   "{\"id\":\"old\",\"guid\":\"g1\",\"arn\":\"arn:x\",\"createdAt\":\"2026-01-01T00:00:00Z\","
+                   "\"description\":\"\",\"ingestEndpoints\":[{\"id\":\"g1\",\"url\":\"https://u1\",\"generation\":1},"
+                   "{\"id\":\"e2\",\"url\":\"https://u2\",\"generation\":7}],\"tags\":{}}");
     assert_int_equal(call_rest(f, "GET", "/channels/old", "", ""), 200);
     assert_text(endpoint(f->answer, 0), "username", "45790b4b8fc89cfe2f30b46722255e22");
     assert_text(endpoint(f->answer, 0), "password", "812422c18f4c9d07dcd780155aa92ecc");
@@ -208,12 +181,12 @@ static void create_channel_refuses_bad_ids(void **state)
     assert_int_equal(call_rest(f, "POST", "/channels", "", ""), 422);
     assert_int_equal(call_rest(f, "POST", "/channels", "", "{\"id\":7}"), 422);
     assert_refused(f, 422, "UnprocessableEntityException", "must be a string");
-    assert_int_equal(stored_count(f), 0);
+    assert_int_equal(count_documents(f, KIND), 0);
     (void)snprintf(body, sizeof body, "%0256d", 1);
     assert_int_equal(create(f, body), 200);
     assert_int_equal(create(f, "_"), 200);
     assert_int_equal(create(f, "-"), 200);
-    assert_int_equal(stored_count(f), 3);
+    assert_int_equal(count_documents(f, KIND), 3);
 }
 
 static void create_channel_refuses_a_taken_id(void **state)
@@ -223,7 +196,7 @@ static void create_channel_refuses_a_taken_id(void **state)
     assert_int_equal(create(f, "A"), 200); /* ids are case-sensitive */
     assert_int_equal(create(f, "a"), 422);
     assert_refused(f, 422, "UnprocessableEntityException", "'a' exists already");
-    assert_int_equal(stored_count(f), 2);
+    assert_int_equal(count_documents(f, KIND), 2);
 }
 
 static void create_channel_checks_tags(void **state)
@@ -286,7 +259,7 @@ static void create_channel_keeps_the_quota(void **state)
     assert_int_equal(create(f, "c0"), 422); /* the nearer reason first */
     assert_int_equal(call_rest(f, "DELETE", "/channels/c7", "", ""), 202);
     assert_int_equal(create(f, "c30"), 200);
-    assert_int_equal(stored_count(f), 30);
+    assert_int_equal(count_documents(f, KIND), 30);
 }
 
 static void create_channel_refuses_a_document_too_large(void **state)
@@ -300,7 +273,7 @@ static void create_channel_refuses_a_document_too_large(void **state)
     memcpy(body + n + len, "\"}", 3);
     assert_int_equal(call_rest(f, "POST", "/channels", "", body), 422);
     assert_refused(f, 422, "UnprocessableEntityException", "description");
-    assert_int_equal(stored_count(f), 0);
+    assert_int_equal(count_documents(f, KIND), 0);
     memcpy(body + n + len - 1000, "\"}", 3);
     assert_int_equal(call_rest(f, "POST", "/channels", "", body), 200);
     free(body);
@@ -339,7 +312,7 @@ static void unknown_channels_are_not_found(void **state)
     assert_int_equal(call_rest(f, "GET", path, "", ""), 404);
     assert_true(f->reply.error_message.len < 400);
     assert_int_equal(call_rest(f, "GET", "/channels/%FF", "", ""), 422);
-    assert_int_equal(stored_count(f), 1);
+    assert_int_equal(count_documents(f, KIND), 1);
 }
 
 static void update_channel_replaces_the_description_only(void **state)
@@ -347,7 +320,7 @@ static void update_channel_replaces_the_description_only(void **state)
     struct fixture *f = *state;
     char before[8192];
     assert_int_equal(call_rest(f, "POST", "/channels", "", "{\"id\":\"a\",\"description\":\"old\",\"tags\":{\"k\":\"v\"}}"), 200);
-    assert_true(wm_view_copy(wm_view_of(stored(f, "a")), before, sizeof before));
+    assert_true(wm_view_copy(wm_view_of(stored_document(f, KIND, "a")), before, sizeof before));
     assert_int_equal(call_rest(f, "PUT", "/channels/a", "", "{\"description\":\"new\",\"id\":\"b\",\"tags\":{\"k\":\"w\"}}"),
                      200);
     assert_text(f->answer, "description", "new");
@@ -357,7 +330,7 @@ static void update_channel_replaces_the_description_only(void **state)
     char *old = strstr(before, "\"old\"");
     assert_non_null(old);
     memcpy(old, "\"new\"", 5);
-    assert_string_equal(stored(f, "a"), before);
+    assert_string_equal(stored_document(f, KIND, "a"), before);
 
     assert_int_equal(call_rest(f, "PUT", "/channels/a", "", "{}"), 200); /* absent: kept, and nothing changed */
     assert_text(f->answer, "description", "new");
@@ -365,7 +338,7 @@ static void update_channel_replaces_the_description_only(void **state)
     assert_int_equal(call_rest(f, "PUT", "/channels/a", "", "{\"description\":\"\"}"), 200);
     assert_text(f->answer, "description", "");
     assert_int_equal(call_rest(f, "PUT", "/channels/a", "", "{\"description\":5}"), 422);
-    assert_int_equal(stored_count(f), 1);
+    assert_int_equal(count_documents(f, KIND), 1);
 }
 
 static void delete_channel_answers_202_and_an_empty_object(void **state)
@@ -470,72 +443,172 @@ static void request_parameters_are_recorded_as_given(void **state)
     wm_buf_done(&b);
 }
 
-/* A document that this service did not write is an error of ours, answered as such, not a crash. */
 static void damaged_documents_are_not_answered(void **state)
 {
     struct fixture *f = *state;
     static const char *const documents[] = {"{", "[]", "{}", "{\"id\":\"x\"}"};
+    static const struct small_case calls[] = {
+        {"ListChannels", "{}"},
+        {"DescribeChannel", "{\"id\":\"x\"}"},
+        {"UpdateChannel", "{\"id\":\"x\",\"description\":\"d\"}"},
+        {"ConfigureLogs", "{\"id\":\"x\"}"},
+        {"RotateChannelCredentials", "{\"id\":\"x\"}"},
+        {"RotateIngestEndpointCredentials", "{\"id\":\"x\",\"ingest_endpoint_id\":\"y\"}"},
+    };
     for (size_t i = 0; i < sizeof documents / sizeof documents[0]; i++) {
-        struct wm_change change = {.kind = KIND, .id = WM_LIT("x"), .document = wm_view_of(documents[i])};
-        wm_state_lock(f->state);
-        assert_int_equal(wm_state_reserve(f->state, &change, 1, NULL), WM_OK);
-        wm_state_apply(f->state, &change, 1);
-        for (size_t k = 1; k < 4; k++) { /* list, describe, update */
-            struct wm_json *params = wm_json_new(&f->arena, WM_JSON_OBJECT);
-            if (k > 1)
-                wm_json_set_string(&f->arena, params, "id", WM_LIT("x"));
-            if (k > 2)
-                wm_json_set_string(&f->arena, params, "description", WM_LIT("d"));
-            struct wm_call c = {.env = &f->env, .arena = &f->arena, .state = f->state, .params = params, .now = f->now};
-            struct wm_reply r = {.http_status = 200};
-            assert_int_equal(wm_service_mediapackage.operations[k].run(&c, &r), WM_E_CORRUPT);
-            assert_int_equal(r.n_changes, 0);
-        }
-        wm_state_unlock(f->state);
+        store_document(f, KIND, "x", documents[i]);
+        assert_corrupt(f, calls, sizeof calls / sizeof calls[0]);
     }
+    /* one without a generation has no next */
+    store_document(f, KIND, "x",
+                   "{\"id\":\"x\",\"guid\":\"g1\",\"arn\":\"arn:x\",\"createdAt\":\"2026-01-01T00:00:00Z\","
+                   "\"description\":\"\",\"ingestEndpoints\":[{\"id\":\"y\",\"url\":\"https://u1\"}],\"tags\":{}}");
+    assert_corrupt(f, calls + 4, 2);
 }
 
-/* With too little memory a call either works as ever or says so; it changes nothing by half. */
 static void calls_survive_a_small_arena(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(create(f, "a"), 200);
-    static const struct {
-        size_t operation;
-        const char *params;
-    } cases[] = {
-        {0, "{\"id\":\"new\",\"description\":\"d\",\"tags\":{\"k\":\"v\"}}"},
-        {1, "{\"maxResults\":1}"},
-        {2, "{\"id\":\"a\"}"},
-        {3, "{\"id\":\"a\",\"description\":\"d\"}"},
-        {2, "{\"id\":\"none\"}"},
+    static const struct small_case cases[] = {
+        {"CreateChannel", "{\"id\":\"new\",\"description\":\"d\",\"tags\":{\"k\":\"v\"}}"},
+        {"ListChannels", "{\"maxResults\":1}"},
+        {"DescribeChannel", "{\"id\":\"a\"}"},
+        {"UpdateChannel", "{\"id\":\"a\",\"description\":\"d\"}"},
+        {"ConfigureLogs", "{\"id\":\"a\",\"egressAccessLogs\":{}}"},
+        {"RotateChannelCredentials", "{\"id\":\"a\"}"},
+        {"DescribeChannel", "{\"id\":\"none\"}"},
     };
+    assert_int_equal(create(f, "a"), 200);
+    assert_survives_small_arena(f, cases, sizeof cases / sizeof cases[0], 20480);
+}
+
+/* ---- logs and credentials ---- */
+
+static void configure_logs_replaces_both_settings(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *body, *egress, *ingress; /* NULL: off */
+    } cases[] = {
+        {"{\"egressAccessLogs\":{}}", "/aws/MediaPackage/EgressAccessLogs", NULL},
+        {"{\"ingressAccessLogs\":{}}", NULL, "/aws/MediaPackage/IngressAccessLogs"},
+        {"{\"ingressAccessLogs\":{\"logGroupName\":\"/aws/MediaPackage/foo_-9\"},\"egressAccessLogs\":{\"logGroupName\":null}}",
+         "/aws/MediaPackage/EgressAccessLogs", "/aws/MediaPackage/foo_-9"},
+        {"{\"egressAccessLogs\":{\"logGroupName\":\"/aws/MediaPackage/e\"},\"id\":\"b\"}", "/aws/MediaPackage/e", NULL},
+        {"{}", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    assert_int_equal(call_rest(f, "POST", "/channels", "", "{\"id\":\"a\",\"description\":\"d\",\"tags\":{\"k\":\"v\"}}"), 200);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct wm_json *params = NULL;
-        size_t worked = 0, failed = 0;
-        wm_arena_clear(&f->arena);
-        assert_int_equal(wm_json_parse(&f->arena, wm_view_of(cases[i].params), &params, NULL), WM_OK);
-        for (size_t left = 0; left < 12000; left += 128) {
-            struct wm_arena small;
-            wm_arena_init(&small, 16384);
-            assert_non_null(wm_arena_alloc(&small, 16352 - left));
-            struct wm_call c = {.env = &f->env, .arena = &small, .state = f->state, .params = params, .now = f->now};
-            struct wm_reply r = {.http_status = 200};
-            wm_state_lock(f->state);
-            enum wm_status status = wm_service_mediapackage.operations[cases[i].operation].run(&c, &r);
-            wm_state_unlock(f->state);
-            if (wm_arena_status(&small) == WM_OK) {
-                assert_int_equal(status, WM_OK);
-                worked++;
-            } else {
-                assert_true(status == WM_E_NOMEM || r.error_code);
-                failed++;
+        for (int again = 0; again < 2; again++) { /* the answer, and what is there afterwards */
+            assert_int_equal(again ? call_rest(f, "GET", "/channels/a", "", "")
+                                   : call_rest(f, "PUT", "/channels/a/configure_logs", "", cases[i].body),
+                             200);
+            static const char *const sides[] = {"egressAccessLogs", "ingressAccessLogs"};
+            const char *const want[] = {cases[i].egress, cases[i].ingress};
+            for (size_t k = 0; k < 2; k++) {
+                if (want[k])
+                    assert_text(wm_json_get(f->answer, sides[k]), "logGroupName", want[k]);
+                else
+                    assert_null(wm_json_get(f->answer, sides[k]));
             }
-            wm_arena_done(&small);
+            assert_text(f->answer, "id", "a");
+            assert_text(f->answer, "description", "d");
+            assert_text(wm_json_get(f->answer, "tags"), "k", "v");
         }
-        assert_true(worked > 0);
-        assert_true(failed > 0);
     }
+    assert_int_equal(call_rest(f, "PUT", "/channels/nope/configure_logs", "", "{}"), 404);
+    assert_refused(f, 404, "NotFoundException", "There is no channel with id 'nope'");
+}
+
+static void configure_logs_refuses_bad_groups(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const bad[] = {"", "/aws/MediaPackage/", "foo", "/aws/mediapackage/x", "/aws/MediaPackage/a b",
+                                      "/aws/MediaPackage/a/b", "/aws/MediaPackage/Ã¤"};
+    static const char *const sides[] = {"egressAccessLogs", "ingressAccessLogs"};
+    char body[600];
+    assert_int_equal(create(f, "a"), 200);
+    assert_int_equal(call_rest(f, "PUT", "/channels/a/configure_logs", "", "{\"egressAccessLogs\":{}}"), 200);
+    for (size_t i = 0; i < 2 * sizeof bad / sizeof bad[0]; i++) {
+        (void)snprintf(body, sizeof body, "{\"%s\":{\"logGroupName\":\"%s\"}}", sides[i % 2], bad[i / 2]);
+        assert_int_equal(call_rest(f, "PUT", "/channels/a/configure_logs", "", body), 422);
+        (void)snprintf(body, sizeof body, "'%s.logGroupName' must", sides[i % 2]);
+        assert_refused(f, 422, "UnprocessableEntityException", body);
+    }
+    for (int len = 256; len <= 257; len++) {
+        (void)snprintf(body, sizeof body, "{\"egressAccessLogs\":{\"logGroupName\":\"/aws/MediaPackage/%0*d\"}}", len - 18, 1);
+        assert_int_equal(call_rest(f, "PUT", "/channels/a/configure_logs", "", body), len == 256 ? 200 : 422);
+    }
+    assert_int_equal(call_rest(f, "PUT", "/channels/a/configure_logs", "", "{\"egressAccessLogs\":[]}"), 422);
+}
+
+/* username and password of both ingest endpoints of the last answer */
+static void credentials_of(struct fixture *f, char out[4][33])
+{
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "username"), out[2 * i], 33));
+        assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "password"), out[2 * i + 1], 33));
+    }
+}
+
+static void rotation_gives_one_ingest_endpoint_new_credentials(void **state)
+{
+    struct fixture *f = *state;
+    char before[4][33], after[4][33], ids[2][33], urls[2][200], path[200];
+    assert_int_equal(create(f, "a"), 200);
+    credentials_of(f, before);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "id"), ids[i], sizeof ids[i]));
+        assert_true(wm_view_copy(wm_json_get_text(endpoint(f->answer, i), "url"), urls[i], sizeof urls[i]));
+    }
+    for (int round = 0; round < 4; round++) {
+        size_t rotated = round == 1;
+        if (round == 3) /* the deprecated one means the first */
+            (void)snprintf(path, sizeof path, "/channels/a/credentials");
+        else
+            (void)snprintf(path, sizeof path, "/channels/a/ingest_endpoints/%s/credentials", ids[rotated]);
+        assert_int_equal(call_rest(f, "PUT", path, "", ""), 200);
+        credentials_of(f, after);
+        for (size_t k = 0; k < 2; k++) {
+            assert_text(endpoint(f->answer, k), "id", ids[k]);
+            assert_text(endpoint(f->answer, k), "url", urls[k]);
+            for (size_t n = 2 * k; n < 2 * k + 2; n++) {
+                assert_true(is_hex(wm_view_of(after[n]), 32));
+                if (k == rotated)
+                    assert_string_not_equal(after[n], before[n]);
+                else
+                    assert_string_equal(after[n], before[n]);
+            }
+        }
+        const char *document = stored_document(f, KIND, "a");
+        struct wm_buf record;
+        wm_buf_init(&record, 100000);
+        wm_json_write(&record, wm_service_redact_output(&f->arena, &wm_service_mediapackage, f->operation,
+                                                        f->reply.document));
+        assert_non_null(strstr(wm_buf_cstr(&record), "\"username\":\"***\""));
+        for (size_t n = 0; n < 4; n++) {
+            assert_null(strstr(document, after[n]));
+            assert_null(strstr(wm_buf_cstr(&record), after[n]));
+        }
+        wm_buf_done(&record);
+        memcpy(before, after, sizeof before);
+        assert_int_equal(call_rest(f, "GET", "/channels/a", "", ""), 200);
+        credentials_of(f, after);
+        assert_memory_equal(after, before, sizeof before);
+    }
+}
+
+static void rotation_needs_channel_and_ingest_endpoint(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(create(f, "a"), 200);
+    assert_int_equal(call_rest(f, "PUT", "/channels/b/credentials", "", ""), 404);
+    assert_refused(f, 404, "NotFoundException", "There is no channel with id 'b'");
+    assert_int_equal(call_rest(f, "PUT", "/channels/b/ingest_endpoints/x/credentials", "", ""), 404);
+    assert_refused(f, 404, "NotFoundException", "There is no channel with id 'b'");
+    assert_int_equal(call_rest(f, "PUT", "/channels/a/ingest_endpoints/x/credentials", "", ""), 404);
+    assert_refused(f, 404, "NotFoundException", "no ingest endpoint with id 'x'");
 }
 
 static void table_matches_the_model(void **state)
@@ -551,9 +624,23 @@ static void table_matches_the_model(void **state)
         {"DescribeChannel", "GET", "/channels/{id}", 200, true},
         {"UpdateChannel", "PUT", "/channels/{id}", 200, false},
         {"DeleteChannel", "DELETE", "/channels/{id}", 202, false},
+        {"ConfigureLogs", "PUT", "/channels/{id}/configure_logs", 200, false},
+        {"RotateChannelCredentials", "PUT", "/channels/{id}/credentials", 200, false},
+        {"RotateIngestEndpointCredentials", "PUT", "/channels/{id}/ingest_endpoints/{ingest_endpoint_id}/credentials", 200, false},
+        {"CreateOriginEndpoint", "POST", "/origin_endpoints", 200, false},
+        {"ListOriginEndpoints", "GET", "/origin_endpoints", 200, true},
+        {"DescribeOriginEndpoint", "GET", "/origin_endpoints/{id}", 200, true},
+        {"UpdateOriginEndpoint", "PUT", "/origin_endpoints/{id}", 200, false},
+        {"DeleteOriginEndpoint", "DELETE", "/origin_endpoints/{id}", 202, false},
+        {"CreateHarvestJob", "POST", "/harvest_jobs", 200, false},
+        {"ListHarvestJobs", "GET", "/harvest_jobs", 200, true},
+        {"DescribeHarvestJob", "GET", "/harvest_jobs/{id}", 200, true},
+        {"ListTagsForResource", "GET", "/tags/{resource-arn}", 200, true},
+        {"TagResource", "POST", "/tags/{resource-arn}", 204, false},
+        {"UntagResource", "DELETE", "/tags/{resource-arn}", 204, false},
     };
     const struct wm_service *s = &wm_service_mediapackage;
-    assert_true(s->n_operations >= sizeof rows / sizeof rows[0]);
+    assert_int_equal(s->n_operations, sizeof rows / sizeof rows[0]);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_string_equal(s->operations[i].name, rows[i].name);
         assert_string_equal(s->operations[i].method, rows[i].method);
@@ -589,6 +676,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(request_parameters_are_recorded_as_given, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(damaged_documents_are_not_answered, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(calls_survive_a_small_arena, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(rotation_needs_channel_and_ingest_endpoint, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(rotation_gives_one_ingest_endpoint_new_credentials, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(configure_logs_refuses_bad_groups, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(configure_logs_replaces_both_settings, fixture_set_up, fixture_tear_down),
         cmocka_unit_test(table_matches_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

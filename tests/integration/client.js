@@ -1,0 +1,35 @@
+// MediaPackage through the AWS SDK for JavaScript v3: a call a line on stdin, {operation, members}, an answer a line on
+// stdout.
+"use strict";
+const readline = require("node:readline");
+const sdk = require("@aws-sdk/client-mediapackage");
+
+const client = new sdk.MediaPackageClient({
+  endpoint: process.env.ENDPOINT,
+  region: process.env.REGION,
+  credentials: { accessKeyId: process.env.KEY_ID, secretAccessKey: process.env.SECRET },
+  maxAttempts: 1,
+});
+
+async function call({ operation, members }) {
+  try {
+    const { $metadata, ...answer } = await client.send(new sdk[operation + "Command"](members));
+    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode };
+  } catch (e) {
+    const known = e instanceof sdk.MediaPackageServiceException;
+    return {
+      code: e.name,
+      // Its own class, when the model has the error: what `instanceof` in a user's code finds.
+      modelled: known && typeof sdk[e.name] === "function" && e instanceof sdk[e.name],
+      message: e.message,
+      requestId: e.$metadata && e.$metadata.requestId,
+      status: e.$metadata && e.$metadata.httpStatusCode,
+    };
+  }
+}
+
+(async () => {
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    process.stdout.write(JSON.stringify(await call(JSON.parse(line))) + "\n");
+  }
+})();
