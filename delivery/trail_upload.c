@@ -81,10 +81,11 @@ static enum wm_status job_whose(struct wm_store *store, const struct trail_job *
             host = wm_json_get_text(root, "host");
             begun = wm_json_get_text(root, "begun");
         }
-        status = wm_fail(err, WM_E_EXISTS, "this place in the bucket belongs to another trail of this name, begun %.*s on "
-                         "\"%.*s\": give this one another name, prefix or bucket; or, when that one has ended for good, "
-                         "remove %.*s, and what it delivered of this journal is delivered again", WM_ARG(begun.len ? begun : WM_LIT("at an unknown time")),
-                         (int)(host.len < 64 ? host.len : 64), host.ptr ? host.ptr : "", WM_ARG(j->key));
+        status = wm_fail(err, WM_E_EXISTS, "this place in the bucket belongs to another trail of this name, begun %.*s "
+                         "on \"%.*s\": give this one another name, prefix or bucket; or, when that one has ended for good, "
+                         "remove %.*s, and what it delivered of this journal is delivered again",
+                         WM_ARG(begun.len ? begun : WM_LIT("at an unknown time")), (int)(host.len < 64 ? host.len : 64),
+                         host.ptr ? host.ptr : "", WM_ARG(j->key));
         (void)wm_view_copy(WM_LIT("OwnedByAnotherTrail"), err->code, sizeof err->code); /* fits */
     }
     wm_arena_done(&a);
