@@ -24,8 +24,6 @@ enum wm_event {
 
 /** Show events up to this level; WM_LOG_NOTICE at the start. Set before other threads start. */
 void wm_log_set_level(enum wm_log_level level);
-/** "error", "warning", "notice", "info", "debug" → level; false for any other word. */
-bool wm_log_level_from_name(const char *name, enum wm_log_level *out);
 bool wm_log_enabled(enum wm_event event);
 
 /** Log one event; fmt gives its details as `key=value key=value`. */

@@ -31,17 +31,6 @@ void wm_log_set_level(enum wm_log_level level)
     atomic_store(&shown, (int)level);
 }
 
-bool wm_log_level_from_name(const char *name, enum wm_log_level *out)
-{
-    for (size_t i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
-        if (strcmp(name, level_names[i]) == 0) {
-            *out = (enum wm_log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 bool wm_log_enabled(enum wm_event event)
 {
     return (int)events[event].level <= atomic_load_explicit(&shown, memory_order_relaxed);
