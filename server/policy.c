@@ -126,7 +126,8 @@ static enum wm_status check_action(const struct reader *r, struct wm_view elemen
     return WM_OK;
 }
 
-/* Parts are counted where the policy itself has colons: "${aws:username}" holds none. */
+/* Parts are counted where the policy itself has colons: "${aws:username}" holds none. As with IAM, an ARN may end early in
+ * a wildcard, "arn:aws:mediapackage:*", which then stands for the other parts. */
 static enum wm_status check_resource(const struct reader *r, struct wm_view element, struct wm_view text,
                                      const struct wm_policy_pattern *pattern)
 {
@@ -138,7 +139,8 @@ static enum wm_status check_resource(const struct reader *r, struct wm_view elem
         if (pattern->pieces[i].kind != WM_PIECE_TEXT && colons == 2 && wm_view_starts(text, "arn:"))
             return refuse(r, "%.*s \"%.*s\" must name its service without wildcards", WM_ARG(element), WM_ARG(text));
     }
-    if (!wm_view_eq_str(text, "*") && (!wm_view_starts(text, "arn:") || colons < 5))
+    size_t needed = wm_view_ends(text, "*") ? 3 : 5;
+    if (!wm_view_eq_str(text, "*") && (!wm_view_starts(text, "arn:") || colons < needed))
         return refuse(r, "%.*s \"%.*s\" must be \"*\" or an ARN of six parts", WM_ARG(element), WM_ARG(text));
     return WM_OK;
 }

@@ -5,9 +5,9 @@
  * Left open by the Guide, decided here:
  * - A value of the request that does not have the operator's form (a number "abc") equals nothing: NumericEquals and its
  *   like do not hold, NumericNotEquals does, as for a key that is missing.
- * - An operator without ForAnyValue or ForAllValues, given several values: it holds when one of them fits; a negated one
- *   when none does. The negation is always the opposite.
- * - ...IfExists and a missing key: true, with ForAnyValue too.
+ * - A key that may have several values, and an operator without ForAnyValue or ForAllValues: it does not hold, negated or
+ *   not ("Multivalued context keys require a condition set operator"), except where the key is missing.
+ * - ForAnyValue:…IfExists and a missing key: false, since there is no value that fits; …IfExists is asked of each value.
  * - A date of four digits is a year, any other number is Unix seconds.
  * - Numbers are decimal, of any length, without an exponent, and compared exactly.
  * - BinaryEquals compares base64 with base64: there is no key whose value is not text.
@@ -64,17 +64,24 @@ static const struct wm_policy_operator operators[] = {
 
 bool wm_policy_operator_find(struct wm_view name, struct wm_policy_condition *out)
 {
+    static const char suffix[] = "IfExists";
+    struct wm_view base = name, set = wm_view_split(&base, ':');
     enum wm_policy_quantifier quantifier = WM_FOR_ONE;
-    if (wm_view_starts(name, "ForAnyValue:"))
+    if (!base.ptr)
+        base = set;
+    else if (wm_view_ieq_str(set, "ForAnyValue"))
         quantifier = WM_FOR_ANY;
-    else if (wm_view_starts(name, "ForAllValues:"))
+    else if (wm_view_ieq_str(set, "ForAllValues"))
         quantifier = WM_FOR_ALL;
-    struct wm_view base = quantifier == WM_FOR_ONE ? name : wm_view_sub(name, wm_view_find(name, ':') + 1, name.len);
-    bool if_exists = wm_view_ends(base, "IfExists");
-    base = wm_view_sub(base, 0, base.len - (if_exists ? strlen("IfExists") : 0));
+    else
+        return false;
+    size_t cut = base.len > sizeof suffix - 1 ? base.len - (sizeof suffix - 1) : base.len;
+    bool if_exists = wm_view_ieq_str(wm_view_sub(base, cut, base.len), suffix);
+    if (if_exists)
+        base = wm_view_sub(base, 0, cut);
     for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++) {
         const struct wm_policy_operator *op = &operators[i];
-        if (!wm_view_eq_str(base, op->name))
+        if (!wm_view_ieq_str(base, op->name))
             continue;
         if (op->family == NULLITY && (if_exists || quantifier != WM_FOR_ONE))
             return false; /* "any condition operator name except the Null condition" */
@@ -386,18 +393,24 @@ static bool null_holds(const struct wm_policy_condition *c, bool absent)
     return false;
 }
 
+static bool set_holds(const struct wm_policy_condition *c, const struct wm_policy_key *key,
+                      const struct wm_policy_request *q)
+{
+    bool all = c->quantifier == WM_FOR_ALL;
+    for (size_t i = 0; key && i < key->n_values; i++)
+        if ((any_fits(c, key->values[i], q) != c->op->negated) != all)
+            return !all; /* one that fits is enough for any, one that does not for not all */
+    return all;
+}
+
 bool wm_policy_condition_holds(const struct wm_policy_condition *c, const struct wm_policy_request *q)
 {
     const struct wm_policy_key *key = wm_policy_request_key(q, c->key);
-    bool negated = c->op->negated;
     if (c->op->family == NULLITY)
         return null_holds(c, !key);
+    if (c->quantifier != WM_FOR_ONE)
+        return set_holds(c, key, q);
     if (!key)
-        return c->if_exists || c->quantifier == WM_FOR_ALL || (c->quantifier == WM_FOR_ONE && negated);
-    for (size_t i = 0; i < key->n_values; i++) {
-        bool fits = any_fits(c, key->values[i], q);
-        if (c->quantifier == WM_FOR_ALL ? fits == negated : c->quantifier == WM_FOR_ANY ? fits != negated : fits)
-            return c->quantifier == WM_FOR_ANY || (c->quantifier == WM_FOR_ONE && !negated);
-    }
-    return c->quantifier == WM_FOR_ALL || (c->quantifier == WM_FOR_ONE && negated);
+        return c->if_exists || c->op->negated;
+    return key->n_values == 1 && !key->multi && any_fits(c, key->values[0], q) != c->op->negated;
 }

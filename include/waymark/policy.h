@@ -56,7 +56,8 @@ struct wm_policy_key {
     struct wm_view name;
     const struct wm_view *values; /* numbers, dates (ISO 8601 or Unix seconds), booleans as text too */
     size_t n_values;              /* 0: as if the key were not there */
-    bool multi;                   /* may have several values, such as aws:TagKeys: no variable is replaced by it */
+    bool multi; /* may have several values, such as aws:TagKeys: no variable is replaced by it, and operators need
+                   ForAnyValue or ForAllValues */
 };
 
 /** What is to be decided. Nothing in it is kept. */

@@ -232,9 +232,13 @@ static void missing_keys_and_sets(void **state)
         {"'ForAnyValue:StringNotEquals':{'k:a':['x','y']}", "", false},
         {"'ForAllValues:NumericLessThan':{'k:a':5}", "k:a=[1|2]", true},
         {"'ForAnyValue:IpAddress':{'k:a':'10.0.0.0/8'}", "k:a=[192.0.2.1|10.0.0.1]", true},
-        {"'StringEquals':{'k:a':'x'}", "k:a=[z|x]", true},
-        {"'StringNotEquals':{'k:a':'x'}", "k:a=[z|x]", false},
-        {"'StringNotEquals':{'k:a':'x'}", "k:a=[z|v]", true},
+        {"'ForAnyValue:StringEqualsIfExists':{'k:a':'x'}", "", false},
+        {"'ForAllValues:StringEqualsIfExists':{'k:a':'x'}", "", true},
+        {"'ForAnyValue:StringEquals':{'k:a':'x'}", "k:a=x", true}, /* a single value is a set of one */
+        {"'foranyvalue:stringequalsifexists':{'k:a':'x'}", "k:a=x", true},
+        {"'StringEquals':{'k:a':'x'}", "k:a=[x]", false}, /* a set needs ForAnyValue or ForAllValues */
+        {"'StringNotEquals':{'k:a':'x'}", "k:a=[z]", false},
+        {"'StringNotEquals':{'k:a':'x'}", "k:a=[]", true},
         {"'StringEquals':{'k:a':'x','k:b':'y'}", "k:a=x;k:b=y", true},
         {"'StringEquals':{'k:a':'x','k:b':'y'}", "k:a=x;k:b=z", false},
         {"'StringEquals':{'k:a':'x'},'Bool':{'k:b':'true'}", "k:a=x;k:b=false", false},
@@ -286,7 +290,9 @@ static void values_are_checked(void **state)
         const char *condition, *says;
     } rows[] = {
         {"'StringMatches':{'k:a':'x'}", "no operator \"StringMatches\""},
-        {"'stringequals':{'k:a':'x'}", "no operator \"stringequals\""},
+        {"'IfExists':{'k:a':'x'}", "no operator \"IfExists\""},
+        {"'ForAnyValue:':{'k:a':'x'}", "no operator \"ForAnyValue:\""},
+        {"'':{'k:a':'x'}", "no operator \"\""},
         {"'NullIfExists':{'k:a':true}", "no operator \"NullIfExists\""},
         {"'ForAnyValue:Null':{'k:a':true}", "no operator \"ForAnyValue:Null\""},
         {"'ForSomeValues:StringEquals':{'k:a':'x'}", "no operator \"ForSomeValues:StringEquals\""},
