@@ -149,7 +149,8 @@ static int element_order(const void *a, const void *b)
 }
 
 enum wm_status wm_page_elements(struct wm_call *c, struct wm_page *p, const struct wm_json *elements, const char *name,
-                                struct wm_json *(*show)(struct wm_call *c, const struct wm_json *element))
+                                enum wm_status (*show)(struct wm_call *c, const struct wm_json *element,
+                                                       struct wm_json **out))
 {
     size_t n = 0, all = elements ? elements->count : 0;
     struct element *sorted = wm_arena_alloc(c->arena, (all + 1) * sizeof *sorted);
@@ -163,10 +164,15 @@ enum wm_status wm_page_elements(struct wm_call *c, struct wm_page *p, const stru
     for (size_t i = 0; i < n; i++) {
         if (p->after.len && wm_view_cmp(sorted[i].id, p->after) <= 0)
             continue;
-        struct wm_json *shown = show ? show(c, sorted[i].value) : wm_json_clone(c->arena, sorted[i].value);
-        if (!shown || !page_takes(p, shown))
+        struct wm_json *shown = show ? NULL : wm_json_clone(c->arena, sorted[i].value);
+        enum wm_status status = show ? show(c, sorted[i].value, &shown) : WM_OK;
+        if (status == WM_OK)
+            status = wm_arena_status(c->arena);
+        if (status != WM_OK)
+            return status;
+        if (!page_takes(p, shown))
             break;
         p->last = sorted[i].id;
     }
-    return wm_arena_status(c->arena);
+    return WM_OK;
 }

@@ -54,6 +54,13 @@
 /* MediaPackage User Guide, "Tagging": tags of one resource. */
 #define WM_MAX_RESOURCE_TAGS 50u
 
+/* IAM User Guide, "IAM and AWS STS quotas". */
+#define WM_MAX_USERS 5000u
+#define WM_MAX_GROUPS 300u
+#define WM_MAX_GROUPS_PER_USER 10u
+#define WM_MAX_ACCESS_KEYS_PER_USER 2u
+#define WM_MAX_IAM_TAGS 50u
+
 #define WM_MAX_PATH_BYTES 4096u
 
 #endif

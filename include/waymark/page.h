@@ -49,8 +49,10 @@ enum wm_status wm_page_documents(struct wm_call *c, struct wm_page *p, const str
  * Elements of one document, in the order of their ids: their text, or their member `name`, or their key in an object.
  * @param name  NULL: strings in a list, or members of an object
  * @param show  what callers see of one; NULL: a copy
+ * @return WM_OK; WM_E_NOMEM; what show returns
  */
 enum wm_status wm_page_elements(struct wm_call *c, struct wm_page *p, const struct wm_json *elements, const char *name,
-                                struct wm_json *(*show)(struct wm_call *c, const struct wm_json *element)) WM_MUST_CHECK;
+                                enum wm_status (*show)(struct wm_call *c, const struct wm_json *element,
+                                                       struct wm_json **out)) WM_MUST_CHECK;
 
 #endif
