@@ -18,7 +18,7 @@ import time
 
 import iam_policy
 
-NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", ""]
+NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", "", "arn:aws:s3:::", "arn:aws:s3"]
 KEYS = ["aws:username", "aws:PrincipalTag/team", "aws:RequestTag/Team", "aws:ResourceTag/team", "k:a"]
 SETS = ["aws:TagKeys", "k:set"]
 WORDS = ["a", "b", "ab", "ba", "aab", "\u00e4", ":", "/", "-", "A"]
@@ -73,7 +73,8 @@ def pattern(rnd, wildcards=True, variables=True):
 
 def arn(rnd, resource):
     return ":".join(["arn", rnd.choice(["aws", "aws", "aws", "*"]), rnd.choice(["s3", "s3", "mediapackage"]),
-                     rnd.choice(["", "*", "us-east-1"]), rnd.choice(["", "*", "1111*"] + ACCOUNTS[:1]), resource])
+                     rnd.choice(["", "*", "us-east-1", "*a", "a*b", "?"]),
+                     rnd.choice(["", "*", "1111*", "*a", "?"] + ACCOUNTS[:1]), resource])
 
 
 def policy_value(rnd, operator):
@@ -81,7 +82,7 @@ def policy_value(rnd, operator):
     if family == "String":
         return pattern(rnd) if rnd.random() < 0.8 else rnd.choice(["a", "true", 1, True])
     if family == "Numeric":
-        return rnd.choice([0, 1, -1, "10", "010", "+1", "1.50", 1.5, "-0.0", "123456789012345678901", 2])
+        return rnd.choice([0, 1, -1, -2.5, "-10", "10", "010", "+1", "1.50", 1.5, "-0.0", "123456789012345678901", 2])
     if family == "Date":
         return rnd.choice(["2026-03-01T10:00:00Z", "2026-03-01T11:00:00+01:00", "2026-03-01", "2026-03", "2026",
                            "2026-03-01T10:00Z", "2026-03-01T10:00:00.250Z", 1772359200, "0", "1969-12-31T23:59:59Z"])
@@ -92,11 +93,11 @@ def policy_value(rnd, operator):
     if family == "Ip":
         return rnd.choice(["10.0.0.0/8", "10.1.2.3", "10.1.0.0/15", "0.0.0.0/0", "::/0", "2001:db8::/33", "2001:DB8::1",
                            "10.1.2.3/31"])
-    return rnd.choice(["*", "${k:a}", arn(rnd, "a*"), arn(rnd, pattern(rnd)), arn(rnd, "?:*")])
+    return rnd.choice(["*", "${k:a}", arn(rnd, "a*"), arn(rnd, pattern(rnd)), arn(rnd, "?:*"), "${k:a}*"])
 
 
 def condition(rnd):
-    operator = rnd.choice([o for f in FAMILIES.values() for o in f])
+    operator = rnd.choice(FAMILIES[rnd.choice(list(FAMILIES) + ["String", "Arn"])])
     name = rnd.choice(KEYS + SETS)
     if operator != "Null":
         sets = rnd.random() < (0.8 if name in SETS else 0.1)
@@ -131,7 +132,11 @@ def principal(rnd):
 
 def statement(rnd, kind):
     out = {"Effect": rnd.choice(["Allow", "Allow", "Deny"])}
-    if kind == "trust":
+    conditions = rnd.choice([0, 1, 1, 2])
+    if rnd.random() < 0.3:  # a condition decides alone
+        conditions = 1
+        out.update({"Action": "sts:*", "Principal": "*"} if kind == "trust" else {"Action": "*", "Resource": "*"})
+    elif kind == "trust":
         out["Action"] = one_or_more(rnd, lambda: action_pattern(rnd, ["sts"]))
         out["Principal"] = principal(rnd)
     else:
@@ -140,7 +145,7 @@ def statement(rnd, kind):
             rnd, lambda: rnd.choice(["*", action_pattern(rnd, services), action_pattern(rnd, services)]))
         out[rnd.choice(["Resource"] * 3 + ["NotResource"])] = one_or_more(
             rnd, lambda: rnd.choice(["*", arn(rnd, pattern(rnd)), arn(rnd, pattern(rnd)), "arn:aws:s3:*"]))
-    for _ in range(rnd.choice([0, 1, 1, 2])):
+    for _ in range(conditions):
         operator, name, values = condition(rnd)
         out.setdefault("Condition", {}).setdefault(operator, {})[name] = values
     return out
@@ -148,7 +153,7 @@ def statement(rnd, kind):
 
 def policy(rnd, kind):
     statements = [statement(rnd, kind) for _ in range(rnd.randint(1, 3))]
-    bare = '"${k:a}"' in json.dumps(statements)  # an ARN only where variables are
+    bare = '"${k:a}' in json.dumps(statements)  # an ARN only where variables are
     out = {"Version": "2012-10-17" if bare or rnd.random() < 0.8 else "2008-10-17"}
     out["Statement"] = statements if len(statements) > 1 or rnd.random() < 0.5 else statements[0]
     return out
@@ -189,6 +194,8 @@ def request(rnd, kind, asked):
     keys = {}
     for name in rnd.sample(KEYS, rnd.randint(0, len(KEYS))):
         keys[name] = ([rnd.choice(NAMES)], False)
+    for name in SETS:
+        keys[name] = ([rnd.choice(NAMES) for _ in range(rnd.randint(0, 2))], True)
     statements = iam_policy.listed(asked["Statement"])
     for s in statements:
         for operator, wanted in s.get("Condition", {}).items():
