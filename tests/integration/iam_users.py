@@ -3,11 +3,12 @@ client (clients.py). It leaves nothing behind, so that the next client finds wha
 import datetime
 import re
 
-from clients import SESSION
+from clients import SESSION, error_codes
 from harness import ACCOUNT
 
 MODEL = SESSION.get_service_model("iam")
 STATUSES = {"ValidationError": 400}
+RECORDED = {code: name for name, (code, _) in error_codes(MODEL).items()}  # records have the shapes' names
 OPERATIONS = {
     "CreateUser", "GetUser", "ListUsers", "UpdateUser", "DeleteUser", "TagUser", "UntagUser", "ListUserTags",
     "CreateGroup", "GetGroup", "ListGroups", "UpdateGroup", "DeleteGroup", "AddUserToGroup", "RemoveUserFromGroup",
@@ -38,7 +39,7 @@ def expected_record(operation, members, answer, refused):
         "readOnly": read_only,
         "requestParameters": recorded(model.input_shape, members) or None if model.input_shape else None,
         "responseElements": recorded(model.output_shape, answer) if answer and not read_only else None,
-        "errorCode": refused.code if refused else None,
+        "errorCode": RECORDED.get(refused.code, refused.code) if refused else None,
         "errorMessage": refused.message if refused else None,
     }
 
