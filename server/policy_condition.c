@@ -3,11 +3,11 @@
  * theirs may be, and when they hold.
  *
  * Left open by the Guide, decided here:
- * - A value of the request that does not have the operator's form (a number "abc") equals nothing: NumericEquals and its
- *   like do not hold, NumericNotEquals does, as for a key that is missing.
- * - A key that may have several values, and an operator without ForAnyValue or ForAllValues: it does not hold, negated or
- *   not ("Multivalued context keys require a condition set operator"), except where the key is missing.
- * - ForAnyValue:…IfExists and a missing key: false, since there is no value that fits; …IfExists is asked of each value.
+ * - A value of the request that does not have the operator's form (a number "abc") equals nothing: NumericEquals and
+ *   its like do not hold, NumericNotEquals does, as for a key that is missing.
+ * - A key that may have several values, and an operator without ForAnyValue or ForAllValues: it does not hold, negated
+ *   or not ("Multivalued context keys require a condition set operator"), except where the key is missing.
+ * - ForAnyValue:…IfExists and a missing key: false, as without IfExists, since there is no value that fits.
  * - A date of four digits is a year, any other number is Unix seconds.
  * - Numbers are decimal, of any length, without an exponent, and compared exactly.
  * - BinaryEquals compares base64 with base64: there is no key whose value is not text.

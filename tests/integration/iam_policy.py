@@ -1,7 +1,7 @@
 """What an IAM policy says, after the IAM User Guide: a second evaluator to hold the daemon's against.
 
-It knows nothing of the daemon's: patterns are regular expressions, numbers Decimals, addresses the ipaddress module's. It
-is slow and takes good policies only. Pages: "IAM JSON policy elements: Condition operators", "Single-valued vs.
+It knows nothing of the daemon's: patterns are regular expressions, numbers Decimals, addresses the ipaddress module's.
+It is slow and takes good policies only. Pages: "IAM JSON policy elements: Condition operators", "Single-valued vs.
 multivalued context keys", "IAM policy elements: Variables and tags", "AWS JSON policy elements: Principal".
 """
 import base64

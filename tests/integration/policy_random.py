@@ -3,8 +3,8 @@
 
     policy_random.py PROGRAM [--seed N] [--requests N]
 
-Requests are made of the policies they are put to, so that about as many fit as do not. Where the two differ, the smallest
-policy and request are shown that they still differ on.
+Requests are made of the policies they are put to, so that many fit. Where the two differ, the smallest policy and
+request are shown that they still differ on.
 """
 import argparse
 import base64
@@ -160,7 +160,7 @@ def policy(rnd, kind):
 
 
 def instance(rnd, text, keys):
-    """A text that the pattern might fit: its variables replaced, its wildcards by something, sometimes one letter off."""
+    """A text that the pattern might fit: variables and wildcards replaced by something, sometimes one letter off."""
     def value(found):
         literal, name, default = found.groups()
         if literal:
@@ -211,7 +211,8 @@ def request(rnd, kind, asked):
                       (f"arn:aws:sts::{account}:assumed-role/R/S", f"arn:aws:iam::{account}:role/x/R", account, ""),
                       (f"arn:aws:iam::{account}:root", "", account, ""), ("", "", "", "trail.amazonaws.com")])
     action = rnd.choice(iam_policy.listed(s.get("Action") or s["NotAction"]))
-    action = rnd.choice([rnd.choice(ACTIONS), action.replace("*", "s3:Get" if action == "*" else "Get").replace("?", "e")])
+    action = action.replace("*", "s3:Get" if action == "*" else "Get").replace("?", "e")
+    action = rnd.choice([rnd.choice(ACTIONS), action])
     resource = "*"
     if kind == "identity" and rnd.random() < 0.9:
         resource = instance(rnd, rnd.choice(iam_policy.listed(s.get("Resource") or s["NotResource"])), keys)
@@ -291,8 +292,8 @@ def count(kind, asked, r, seen):
 def never_tried(seen):
     wanted = [(o, held) for f in FAMILIES.values() for o in f for held in (True, False)]
     wanted += [(k, e, a) for k in ("identity", "trust") for e in ("Allow", "Deny") for a in (True, False)]
-    wanted += [(sets, if_exists, True, held) for sets in ("", "ForAnyValue", "ForAllValues") for if_exists in (True, False)
-               for held in (True, False)]
+    wanted += [(sets, if_exists, True, held) for sets in ("", "ForAnyValue", "ForAllValues")
+               for if_exists in (True, False) for held in (True, False)]
     return [w for w in wanted if not seen[w]]
 
 
@@ -323,7 +324,8 @@ def main():
             if not answer.startswith("refused"):
                 asked, r = shrink(options.program, kind, asked, r)
                 answer, want = ask(options.program, [(kind, asked, r)])[0], expected(kind, asked, r)
-            print(f"FAILED: {answer!r} is not {want!r}\n  {kind} policy: {json.dumps(asked)}\n  request: {json.dumps(r)}")
+            print(f"FAILED: {answer!r} is not {want!r}\n  {kind} policy: {json.dumps(asked)}\n"
+                  f"  request: {json.dumps(r)}")
     missing = never_tried(seen)
     if missing and options.requests >= 3000:
         print(f"FAILED: never tried: {missing}")
