@@ -58,10 +58,10 @@ struct wm_policy_date {
 };
 
 union wm_policy_value {
-    struct wm_policy_pattern pattern; /* String…, Arn… */
+    struct wm_policy_pattern pattern; /* String…, Arn…, Bool */
     struct wm_view text;              /* Numeric…, BinaryEquals */
     struct wm_policy_date date;
-    bool boolean; /* Bool, Null */
+    bool boolean; /* Null */
     struct {
         struct wm_proxy_block block;
         bool v4;

@@ -147,7 +147,7 @@ def value_fits(operator, ours, given, request, variables):
     if operator == "BinaryEquals":
         return binary(given) == binary(ours)
     if operator == "Bool":
-        return boolean(given) == boolean(ours)
+        return boolean(given) is not None and fits(ours, given, request, variables, wildcards=False, fold=True)
     for family, read in (("Numeric", number), ("Date", date)):
         if operator.startswith(family):
             found = read(given)

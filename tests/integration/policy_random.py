@@ -18,7 +18,8 @@ import time
 
 import iam_policy
 
-NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", "", "arn:aws:s3:::", "arn:aws:s3"]
+NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", "", "arn:aws:s3:::", "arn:aws:s3", "true",
+         "FALSE"]
 KEYS = ["aws:username", "aws:PrincipalTag/team", "aws:RequestTag/Team", "aws:ResourceTag/team", "k:a"]
 SETS = ["aws:TagKeys", "k:set"]
 WORDS = ["a", "b", "ab", "ba", "aab", "\u00e4", ":", "/", "-", "A"]
@@ -86,6 +87,8 @@ def policy_value(rnd, operator):
     if family == "Date":
         return rnd.choice(["2026-03-01T10:00:00Z", "2026-03-01T11:00:00+01:00", "2026-03-01", "2026-03", "2026",
                            "2026-03-01T10:00Z", "2026-03-01T10:00:00.250Z", 1772359200, "0", "1969-12-31T23:59:59Z"])
+    if family == "Bool" and rnd.random() < 0.2:
+        return "${k:a}"
     if family in ("Bool", "Null"):
         return rnd.choice([True, False, "true", "False", "TRUE"])
     if family == "Binary":
@@ -153,7 +156,7 @@ def statement(rnd, kind):
 
 def policy(rnd, kind):
     statements = [statement(rnd, kind) for _ in range(rnd.randint(1, 3))]
-    bare = '"${k:a}' in json.dumps(statements)  # an ARN only where variables are
+    bare = '"${k:a}' in json.dumps(statements)  # an ARN or a boolean only where variables are
     out = {"Version": "2012-10-17" if bare or rnd.random() < 0.8 else "2008-10-17"}
     out["Statement"] = statements if len(statements) > 1 or rnd.random() < 0.5 else statements[0]
     return out
