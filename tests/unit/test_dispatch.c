@@ -22,7 +22,7 @@ static struct wm_auth *auth;
 static struct wm_recorder *recorder;
 static struct wm_sigv4_cache *cache;
 static struct wm_dispatcher dispatcher;
-static _Atomic uint64_t n_recorded;
+static _Atomic uint64_t n_recorded, n_folded;
 static char key_id[129], secret[129];
 static int syncs_until_failure; /* 0: never */
 
@@ -659,7 +659,8 @@ static int set_up(void **state)
                                   master_key};
     n_recorded = 0;
     dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
-                                        .recorder = recorder, .record = true, .recorded = &n_recorded};
+                                        .recorder = recorder, .record = true, .recorded = &n_recorded,
+                                        .folded = &n_folded};
     cache = wm_sigv4_cache_new();
     wm_request_init(&request, 65536);
     wm_arena_init(&arena, 1 << 20);

@@ -20,7 +20,7 @@ static struct wm_recorder *recorder;
 static struct wm_auth *auth;
 static struct wm_service_env env;
 static struct wm_dispatcher dispatcher;
-static _Atomic uint64_t recorded;
+static _Atomic uint64_t recorded, folded;
 static struct wm_monitor monitor;
 static struct wm_sigv4_cache *cache;
 static struct wm_request request;
@@ -43,9 +43,9 @@ static int set_up(void **state)
     env = (struct wm_service_env){
         .account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"), .board = recorder->board,
         .clock = &wm_clock_system};
-    recorded = 0;
+    recorded = folded = 0;
     dispatcher = (struct wm_dispatcher){
-        .env = &env, .auth = auth, .recorder = recorder, .record = true, .recorded = &recorded};
+        .env = &env, .auth = auth, .recorder = recorder, .record = true, .recorded = &recorded, .folded = &folded};
     monitor = (struct wm_monitor){.phase = WM_PHASE_SERVING, .dispatcher = &dispatcher,
                                   .started = wm_clock_wall(&wm_clock_system),
                                   .started_mono = wm_clock_mono(&wm_clock_system)};
