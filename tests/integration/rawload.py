@@ -13,8 +13,8 @@ LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)\r\n")
 class Swarm:
     """Connections that are all busy at the same moment, which is what stalled servers before."""
 
-    def __init__(self, server, connections, method="GET", path="/channels", body=b""):
-        headers = server.signed(method, path, body)
+    def __init__(self, server, connections, method="GET", path="/channels", body=b"", **how):
+        headers = server.signed(method, path, body, **how)
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{server.port}"]
         lines += [f"{k}: {v}" for k, v in headers.items()]
         if body:
