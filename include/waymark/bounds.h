@@ -54,6 +54,11 @@
 /* MediaPackage User Guide, "Tagging": tags of one resource. */
 #define WM_MAX_RESOURCE_TAGS 50u
 
+/* A session token comes back in a header of every call, so it must leave room for the others in the connection's header
+ * memory (http.connection_memory_bytes, 8 KiB where nothing is set). 4 KiB is also what AWS tells callers to plan for, and what clients' credential
+ * files have been seen to take. */
+#define WM_MAX_SESSION_TOKEN_BYTES 4096u
+
 #define WM_MAX_PATH_BYTES 4096u
 
 #endif
