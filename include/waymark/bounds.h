@@ -54,6 +54,12 @@
 /* MediaPackage User Guide, "Tagging": tags of one resource. */
 #define WM_MAX_RESOURCE_TAGS 50u
 
+/* IAM API Reference, policyDocumentType: at most 131,072, blanks and all. */
+#define WM_MAX_POLICY_BYTES (128u * 1024u)
+/* IAM and AWS STS quotas: the largest policy is a role's inline ones, 10,240 characters without blanks. */
+#define WM_MAX_POLICY_CHARACTERS 10240u
+/* In one text of a policy; AWS names no limit. They are looked up before the text is compared, into a fixed array. */
+#define WM_MAX_POLICY_VARIABLES 16u
 /* A session token comes back in a header of every call, so it must leave room for the others in the connection's header
  * memory (http.connection_memory_bytes, 8 KiB where nothing is set). 4 KiB is also what AWS tells callers to plan for, and what clients' credential
  * files have been seen to take. */
