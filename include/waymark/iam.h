@@ -76,4 +76,21 @@ struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name);
 enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view name,
                           struct wm_json **out) WM_MUST_CHECK;
 
+/** A managed policy of AWS itself. It has one version, v1. */
+struct wm_iam_managed {
+    const char *name;
+    const char *created; /* ISO 8601 */
+    const char *description;
+    const char *document;
+};
+/** What stands behind the partition in the ARN of such a policy; its name follows. */
+#define WM_IAM_MANAGED_OWNER "iam::aws:policy/"
+
+/** One after the other, in the order of their names; NULL behind the last. */
+const struct wm_iam_managed *wm_iam_managed_at(size_t i);
+/** By its ARN; NULL when it is none of them. */
+const struct wm_iam_managed *wm_iam_managed_find(struct wm_view arn);
+/** Its document; empty when the ARN is of none of them. */
+struct wm_view wm_iam_managed_policy(struct wm_view arn);
+
 #endif
