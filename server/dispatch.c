@@ -15,6 +15,8 @@ struct dispatch {
     struct wm_sigv4_claim claim;
     struct wm_protocol_request request;
     struct wm_call call;
+    struct wm_principal principal;
+    struct wm_request_context context;
     struct wm_reply reply;
     struct wm_json *params; /* NULL until decoded */
     struct wm_err why;      /* why it could not be recorded */
@@ -77,9 +79,14 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
                                   service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now,
                                   &p->call.identity, message);
     }
-    if (result != WM_SIGV4_OK)
+    if (result != WM_SIGV4_OK) {
         dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&r->arena, wm_view_of(message)));
-    return result == WM_SIGV4_OK;
+        return false;
+    }
+    p->principal = (struct wm_principal){.identity = p->call.identity, .iam_arn = p->call.identity.arn,
+                                         .everything = p->call.identity.type == WM_IDENTITY_ROOT};
+    p->call.principal = &p->principal;
+    return true;
 }
 
 /* Find the operation and decode its parameters. True when it can run. */
@@ -108,6 +115,32 @@ static bool dispatch_decode(struct dispatch *p)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The request needs more memory than one call may use"));
         return false;
     }
+}
+
+/*
+ * May the caller do all that the call demands? Asked behind the decoding, because what is demanded follows from what was
+ * asked for. So who may not call an operation is told all the same what is wrong with his own parameters, from which he
+ * learns nothing of ours. AWS's services have it in either order [undocumented].
+ */
+static bool dispatch_permit(struct dispatch *p)
+{
+    struct wm_call *c = &p->call;
+    struct wm_demands demands;
+    struct wm_decided decided;
+    const struct wm_access access = {
+        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    if (c->principal->everything || c->operation->no_demands)
+        return true;
+    enum wm_status status = wm_service_demands(p->r->route.service, c, &demands);
+    if (status == WM_OK)
+        status = wm_authorize(&access, &decided);
+    if (status == WM_OK && decided.decision == WM_DECIDED_ALLOWED)
+        return true;
+    if (status == WM_OK)
+        dispatch_refuse(p, WM_REFUSE_DENIED, wm_authorize_message(&access, &decided));
+    else
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    return false;
 }
 
 static void dispatch_write_reply(struct dispatch *p)
@@ -317,7 +350,8 @@ static enum wm_status dispatch_finish(struct dispatch *p)
 }
 
 /*
- * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
+ * Run the operation, if it was found and may run, and finish the call. What decides whether it may run is read under the
+ * same lock, so that a permission which was taken away in an entry before this one is gone. A change takes effect where its entry stands in the
  * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
  * seen, and that has been appended already.
  * @param out_seen  when it left no record: every entry whose effect it may have seen
@@ -326,7 +360,7 @@ static enum wm_status dispatch_run(struct dispatch *p, bool runs, uint64_t *out_
 {
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
-    if (runs && p->call.operation->run(&p->call, &p->reply) != WM_OK)
+    if (runs && dispatch_permit(p) && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     bool changes = p->reply.n_changes > 0;
     if (!changes)
@@ -351,10 +385,18 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
                 .arena = &r->arena,
                 .state = d->recorder->state,
                 .now = wm_clock_wall(d->env->clock),
+                .context = &p.context,
             },
         .reply = {.http_status = 200},
     };
     uint64_t seen = 0;
+    p.context = (struct wm_request_context){
+        .now = p.call.now,
+        .source_ip = r->source_ip,
+        .user_agent = wm_request_header(r, "user-agent"),
+        .region = d->env->region,
+        .secure = r->secure,
+    };
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p);
     dispatch_name(&p);
