@@ -60,6 +60,12 @@
 #define WM_MAX_POLICY_CHARACTERS 10240u
 /* In one text of a policy; AWS names no limit. They are looked up before the text is compared, into a fixed array. */
 #define WM_MAX_POLICY_VARIABLES 16u
+/* IAM User Guide, "IAM and AWS STS quotas". */
+#define WM_MAX_USERS 5000u
+#define WM_MAX_GROUPS 300u
+#define WM_MAX_GROUPS_PER_USER 10u
+#define WM_MAX_ACCESS_KEYS_PER_USER 2u
+#define WM_MAX_IAM_TAGS 50u
 
 #define WM_MAX_PATH_BYTES 4096u
 
