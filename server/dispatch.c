@@ -15,6 +15,7 @@ struct dispatch {
     struct wm_sigv4_claim claim;
     struct wm_protocol_request request;
     struct wm_call call;
+    struct wm_request_context context;
     struct wm_reply reply;
     struct wm_json *params; /* NULL until decoded */
     bool locked;            /* the state is, and stays so until the entry is appended */
@@ -130,6 +131,32 @@ static bool dispatch_decode(struct dispatch *p)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The request needs more memory than one call may use"));
         return false;
     }
+}
+
+/*
+ * May the caller do all that the call demands? Asked behind the decoding, because what is demanded follows from what was
+ * asked for. So who may not call an operation is told all the same what is wrong with his own parameters, from which he
+ * learns nothing of ours. AWS's services have it in either order [undocumented].
+ */
+static bool dispatch_permit(struct dispatch *p)
+{
+    struct wm_call *c = &p->call;
+    struct wm_demands demands;
+    struct wm_decided decided;
+    const struct wm_access access = {
+        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    if (c->principal->everything || c->operation->no_demands)
+        return true;
+    enum wm_status status = wm_service_demands(p->r->route.service, c, &demands);
+    if (status == WM_OK)
+        status = wm_authorize(&access, &decided);
+    if (status == WM_OK && decided.decision == WM_DECIDED_ALLOWED)
+        return true;
+    if (status == WM_OK)
+        dispatch_refuse(p, WM_REFUSE_DENIED, wm_authorize_message(&access, &decided));
+    else
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    return false;
 }
 
 static void dispatch_write_reply(struct dispatch *p)
@@ -386,9 +413,10 @@ static void dispatch_note_use(struct dispatch *p)
 }
 
 /*
- * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
- * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
- * seen, and that has been appended already; its caller is looked at once more (dispatch_append).
+ * Run the operation, if it was found and may run, and finish the call. What decides whether it may run is read under the
+ * same lock, so that a permission which was taken away in an entry before this one is gone. A change takes effect where its
+ * entry stands in the journal, so the state stays locked until it is appended. A call that changes nothing only has to stand
+ * behind what it has seen, and that has been appended already; its caller is looked at once more (dispatch_append).
  * @param stay      keep the lock to the end in any case
  * @param out_seen  when it left no record: every entry whose effect it may have seen
  */
@@ -397,7 +425,7 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
     runs = dispatch_confirm(p) && runs;
-    if (runs && p->call.operation->run(&p->call, &p->reply) != WM_OK)
+    if (runs && dispatch_permit(p) && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     dispatch_note_use(p);
     p->locked = stay || p->reply.n_changes > 0;
@@ -435,10 +463,18 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
                 .arena = &r->arena,
                 .state = d->recorder->state,
                 .now = wm_clock_wall(d->env->clock),
+                .context = &p.context,
             },
         .reply = {.http_status = 200},
     };
     uint64_t seen = 0;
+    p.context = (struct wm_request_context){
+        .now = p.call.now,
+        .source_ip = r->source_ip,
+        .user_agent = wm_request_header(r, "user-agent"),
+        .region = d->env->region,
+        .secure = r->secure,
+    };
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache);
     dispatch_set_caller(&p);

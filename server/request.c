@@ -37,6 +37,7 @@ void wm_request_clear(struct wm_request *r)
     r->method = r->path = r->query = r->source_ip = r->event_name = r->principal = WM_EMPTY;
     memset(&r->route, 0, sizeof r->route);
     r->n_headers = 0;
+    r->secure = false;
     r->refused = false;
     r->status = 0;
     r->error_code = NULL;

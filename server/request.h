@@ -23,6 +23,7 @@ struct wm_request {
     size_t n_headers;
     struct wm_buf body;
     struct wm_view source_ip;
+    bool secure;                         /* the caller spoke TLS, to a trusted proxy */
     bool refused;                        /* before dispatch, by http.c: `refusal` says why */
     enum wm_refusal refusal;
 
