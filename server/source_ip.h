@@ -23,6 +23,9 @@ struct wm_proxy_block {
 /** "192.0.2.0/24", "2001:db8::1". @return WM_E_INVALID */
 enum wm_status wm_proxy_block_parse(struct wm_view text, struct wm_proxy_block *out, struct wm_err *err) WM_MUST_CHECK;
 
+/** Is this address, in text form, within the block? False when it is no address. */
+bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view address);
+
 /** Text of a socket address; IPv4-mapped IPv6 as IPv4. */
 void wm_ip_text(const struct sockaddr *address, char out[WM_IP_TEXT_BYTES]);
 
