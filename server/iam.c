@@ -55,13 +55,13 @@ struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name)
     return id ? (struct wm_view){id, name.len} : WM_EMPTY;
 }
 
-enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view name,
+enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
                           struct wm_json **out)
 {
     struct wm_view text;
-    bool exact = strcmp(kind, WM_IAM_POLICY) == 0 || strcmp(kind, WM_IAM_ACCESS_KEY) == 0;
+    bool name = strcmp(kind, WM_IAM_USER) == 0 || strcmp(kind, WM_IAM_ROLE) == 0;
     *out = NULL;
-    if (!wm_state_get(s, wm_view_of(kind), exact ? name : wm_iam_id(a, name), &text))
+    if (!wm_state_get(s, wm_view_of(kind), name ? wm_iam_id(a, id) : id, &text))
         return wm_arena_status(a);
     enum wm_status status = wm_json_parse(a, text, out, NULL);
     return status == WM_E_INVALID || status == WM_E_LIMIT ? WM_E_CORRUPT : status;

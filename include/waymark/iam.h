@@ -2,14 +2,19 @@
  * Identities as the state holds them: read by authentication and authorization, changed by the IAM service only.
  *
  * Members have the names of the IAM API (API Reference, "Data types"), so that a document is nearly an answer. Names are
- * unique without regard to case (IAM User Guide, "IAM and AWS STS quotas", name requirements), so an id is the name in
+ * unique without regard to case (IAM User Guide, "IAM and AWS STS quotas", name requirements), so a name as an id is in
  * lower case, and the document has it as it was given. Times are ISO 8601 texts. What a document refers to exists: a
  * call that would leave a reference behind is refused (DeleteConflict).
  *
+ * A group has no bound on its users, and one call changes few documents, of bounded size. So what refers to a group says
+ * its GroupId, which stays when it is renamed, and its users are documents of their own.
+ *
  *   kind             id              document
- *   iam.user         name            UserName UserId Path Arn CreateDate Tags[{Key,Value}] Groups[name]
+ *   iam.user         name            UserName UserId Path Arn CreateDate Tags[{Key,Value}] Groups[GroupId]
  *                                    AccessKeys[id] Policies{name: text} Attached[arn] PermissionsBoundary?(arn)
- *   iam.group        name            GroupName GroupId Path Arn CreateDate Users[name] Policies{} Attached[]
+ *   iam.group        GroupId         GroupName GroupId Path Arn CreateDate Policies{} Attached[]
+ *   iam.group-name   name            GroupId
+ *   iam.member       GroupId/UserId  UserName(as given)
  *   iam.role         name            RoleName RoleId Path Arn CreateDate Description? MaxSessionDuration Tags[]
  *                                    AssumeRolePolicyDocument(text) Trusted{ARN: unique id} Policies{} Attached[]
  *                                    PermissionsBoundary?
@@ -21,8 +26,8 @@
  *   iam.last-used    access key id,  LastUsedDate ServiceName Region
  *                    or role id
  *
- * A policy's text is stored as it was given, since that is what Get… answers with. Group and user name each other; the
- * two documents change in one call. Managed policies of AWS itself are in our code and have no document.
+ * A policy's text is stored as it was given, since that is what Get… answers with. A user's Groups and the documents of
+ * kind iam.member say the same from both sides, and change in one call. Managed policies of AWS itself are in our code and have no document.
  *
  * The secret of an access key is nowhere: it is derived from the master key, the key's id and its Seed, which is random
  * and of no use without the master key (wm_iam_secret()). So neither journal nor state nor a backup of them holds one, and
@@ -40,6 +45,8 @@
 
 #define WM_IAM_USER "iam.user"
 #define WM_IAM_GROUP "iam.group"
+#define WM_IAM_GROUP_NAME "iam.group-name"
+#define WM_IAM_MEMBER "iam.member"
 #define WM_IAM_ROLE "iam.role"
 #define WM_IAM_POLICY "iam.policy"
 #define WM_IAM_POLICY_USE "iam.policy-use"
@@ -71,12 +78,12 @@ void wm_iam_secret(const uint8_t master_key[32], struct wm_view access_key_id, s
 struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name);
 
 /**
- * The document of this kind, by name (of an access key by its id, of a policy by its ARN), as a tree.
+ * The document of this kind as a tree: of a user or role by its name, in whatever case; of any other kind by its id.
  * @param out  NULL when there is none
  * @return WM_OK, also when there is none; WM_E_NOMEM; WM_E_CORRUPT (it cannot be read)
  * @locks state held
  */
-enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view name,
+enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
                           struct wm_json **out) WM_MUST_CHECK;
 
 /**
