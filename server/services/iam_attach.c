@@ -3,7 +3,7 @@
  * Each use is counted in a document of its own (WM_IAM_POLICY_USE) that changes in the same call, so the counts are true;
  * the policy itself, which may be long or AWS's, is left alone.
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 
 #include "waymark/banned.h"
 
@@ -15,6 +15,16 @@
 ATTACH_INPUTS(user, IAM_NEW_USER_NAME("UserName", true))
 ATTACH_INPUTS(group, IAM_GROUP_NAME("GroupName", true))
 ATTACH_INPUTS(role, IAM_ROLE_NAME)
+
+const struct iam_entity *iam_owner(const struct wm_call *c)
+{
+    static const struct iam_entity *const owners[] = {&iam_user, &iam_group, &iam_role};
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+        if (strcmp(c->operation->input[0].name, owners[i]->name) == 0)
+            return owners[i];
+    WM_ASSERT(!"the first member of the operation names a user, a group or a role");
+    return NULL;
+}
 
 /* ---- counts ---- */
 
@@ -69,12 +79,10 @@ enum wm_status iam_set_boundary(struct wm_call *c, struct wm_reply *r, struct wm
     enum wm_status status = WM_OK;
     if (wm_view_eq(was, arn))
         return WM_OK;
-    if (arn.len) {
-        bool there = iam_has_policy(c, r, arn, "Scope ARN:");
-        if (!there)
-            return wm_arena_status(c->arena);
+    if (arn.len && !iam_has_policy(c, r, arn, "Scope ARN:"))
+        return wm_arena_status(c->arena);
+    if (arn.len)
         status = count_use(c, r, arn, 0, 1);
-    }
     if (was.len && status == WM_OK) {
         status = count_use(c, r, was, 0, -1);
         (void)wm_json_remove(stored, "PermissionsBoundary"); /* it is there */
@@ -92,6 +100,30 @@ void iam_show_boundary(struct wm_call *c, struct wm_json *shown, const struct wm
     struct wm_json *boundary = wm_json_set_object(c->arena, shown, "PermissionsBoundary");
     wm_json_set_string(c->arena, boundary, "PermissionsBoundaryType", WM_LIT("PermissionsBoundaryPolicy"));
     wm_json_set_string(c->arena, boundary, "PermissionsBoundaryArn", arn);
+}
+
+enum wm_status iam_put_boundary(struct wm_call *c, struct wm_reply *r)
+{
+    const struct iam_entity *of = iam_owner(c);
+    struct wm_json *stored;
+    enum wm_status status = iam_find_named(c, r, of, &stored);
+    if (stored)
+        status = iam_set_boundary(c, r, stored, wm_json_get_text(c->params, "PermissionsBoundary"));
+    return stored && status == WM_OK && !r->error_code ? iam_keep(c, r, of, stored) : status;
+}
+
+enum wm_status iam_delete_boundary(struct wm_call *c, struct wm_reply *r)
+{
+    const struct iam_entity *of = iam_owner(c);
+    struct wm_json *stored;
+    enum wm_status status = iam_find_named(c, r, of, &stored);
+    if (!stored)
+        return status;
+    if (!wm_json_get(stored, "PermissionsBoundary"))
+        return wm_reply_error(c, r, "NoSuchEntity", 404, "The %s with name %.*s has no permissions boundary.", of->type,
+                              WM_ARG(wm_json_get_text(stored, of->name)));
+    status = iam_set_boundary(c, r, stored, WM_EMPTY);
+    return status == WM_OK && !r->error_code ? iam_keep(c, r, of, stored) : status;
 }
 
 /* ---- attaching ---- */

@@ -1,7 +1,7 @@
 /*
  * Policy documents: checked when they come, kept as they were given, and answered percent-encoded, as IAM does.
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 #include "waymark/sigv4.h"
 
 #include "waymark/banned.h"

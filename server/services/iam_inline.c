@@ -1,12 +1,12 @@
 /*
  * Inline policies of users, groups and roles: one implementation for all of them.
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 
 #include "waymark/banned.h"
 
 #define INLINE_INPUTS(owner, NAME)                                                                                     \
-    const struct wm_member iam_put_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME, IAM_DOCUMENT, {0}};              \
+    const struct wm_member iam_put_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME, IAM_POLICY_TEXT("PolicyDocument"), {0}};              \
     const struct wm_member iam_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME, {0}};                                \
     const struct wm_member iam_list_##owner##_policies_input[] = {NAME, IAM_PAGE, {0}};
 

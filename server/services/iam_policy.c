@@ -2,18 +2,20 @@
  * Managed policies: our own, and AWS's, which are in the code and cannot be changed. Both are read as one kind of
  * document, so that what looks at a policy does not ask whose it is.
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 #include "waymark/hash.h"
 #include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
+
+const char *const iam_policy_usages[] = {IAM_AS_PERMISSIONS, IAM_AS_BOUNDARY, NULL};
 
 static const char *const scopes[] = {"All", "AWS", "Local", NULL};
 
 const struct wm_member iam_create_policy_input[] = {
     IAM_POLICY_NAME,
     IAM_POLICY_PATH("Path"),
-    IAM_DOCUMENT,
+    IAM_POLICY_TEXT("PolicyDocument"),
     {.name = "Description", .type = WM_MEMBER_STRING, .max = 1000},
     IAM_TAGS(false),
     {0},
@@ -110,6 +112,22 @@ static struct wm_json *managed_document(struct wm_call *c, const struct wm_iam_m
     wm_json_set_string(a, version, "CreateDate", created);
     wm_json_set_string(a, version, "Document", wm_view_of(m->document));
     return p;
+}
+
+static enum wm_status managed_text(struct wm_call *c, const struct wm_iam_managed *m, struct wm_view *out)
+{
+    struct wm_json *document = managed_document(c, m);
+    struct wm_buf text;
+    enum wm_status status = wm_arena_status(c->arena);
+    if (status != WM_OK)
+        return status;
+    wm_buf_init(&text, WM_MAX_DOCUMENT_BYTES);
+    wm_json_write(&text, document);
+    status = wm_buf_status(&text);
+    if (status == WM_OK)
+        *out = wm_arena_copy(c->arena, wm_buf_view(&text));
+    wm_buf_done(&text);
+    return status == WM_OK ? wm_arena_status(c->arena) : status;
 }
 
 /* ---- documents ---- */
@@ -322,11 +340,16 @@ static bool is_true(const struct wm_json *flag)
     return flag && flag->boolean;
 }
 
-static enum wm_status show_wanted(struct wm_call *c, const struct wm_json *policy, struct wm_json **out)
+static enum wm_status show_wanted(struct wm_call *c, const void *arg, struct wm_view document, struct wm_json **out)
 {
     struct wm_view usage = wm_json_get_text(c->params, "PolicyUsageFilter");
+    struct wm_json *policy = NULL;
     struct iam_use use;
-    enum wm_status status = iam_get_use(c, wm_json_get_text(policy, "Arn"), &use);
+    (void)arg;
+    enum wm_status status = wm_json_parse(c->arena, document, &policy, NULL);
+    if (status != WM_OK)
+        return status == WM_E_NOMEM ? status : WM_E_CORRUPT;
+    status = iam_get_use(c, wm_json_get_text(policy, "Arn"), &use);
     if (status != WM_OK || !iam_below_prefix(c, policy))
         return status;
     /* A filter by usage asks for what is used so; without one, attached means that it gives somebody permissions. */
@@ -337,25 +360,17 @@ static enum wm_status show_wanted(struct wm_call *c, const struct wm_json *polic
     return wm_arena_status(c->arena);
 }
 
-static enum wm_status show_own(struct wm_call *c, const void *arg, struct wm_view document, struct wm_json **out)
-{
-    struct wm_json *policy = NULL;
-    (void)arg;
-    enum wm_status status = wm_json_parse(c->arena, document, &policy, NULL);
-    if (status == WM_OK)
-        return show_wanted(c, policy, out);
-    return status == WM_E_NOMEM ? status : WM_E_CORRUPT;
-}
-
-static enum wm_status add_managed(struct wm_call *c, struct wm_page *page)
+enum wm_status iam_list_aws(struct wm_call *c, struct wm_page *page, const struct wm_page_source *from)
 {
     enum wm_status status = WM_OK;
-    for (size_t i = 0; wm_iam_managed_at(i) && status == WM_OK && !page->more; i++) {
-        struct wm_json *policy = managed_document(c, wm_iam_managed_at(i)), *shown = NULL;
-        struct wm_view arn = wm_json_get_text(policy, "Arn");
+    for (size_t i = 0; wm_iam_managed_at(i) && status == WM_OK; i++) {
+        struct wm_view arn = managed_arn(c, wm_iam_managed_at(i)), text = WM_EMPTY;
+        struct wm_json *shown = NULL;
         if (wm_view_cmp(arn, page->after) <= 0)
             continue;
-        status = show_wanted(c, policy, &shown);
+        status = managed_text(c, wm_iam_managed_at(i), &text);
+        if (status == WM_OK)
+            status = from->show(c, from->arg, text, &shown);
         if (status == WM_OK && shown && !wm_page_takes(page, shown))
             return wm_arena_status(c->arena);
         page->last = arn;
@@ -365,16 +380,10 @@ static enum wm_status add_managed(struct wm_call *c, struct wm_page *page)
 
 enum wm_status iam_list_policies(struct wm_call *c, struct wm_reply *r)
 {
-    static const struct wm_page_source own = {.kind = WM_LIT(WM_IAM_POLICY), .show = show_own};
     struct wm_view scope = wm_json_get_text(c->params, "Scope");
-    struct wm_json *answer = wm_json_new(c->arena, WM_JSON_OBJECT);
-    struct wm_page page;
-    enum wm_status status = iam_page_begin(c, r, answer, "Policies", &page);
-    if (status != WM_OK || r->error_code)
-        return status;
-    if (!wm_view_eq_str(scope, "AWS"))
-        status = wm_page_documents(c, &page, &own);
-    if (status == WM_OK && !page.more && !wm_view_eq_str(scope, "Local"))
-        status = add_managed(c, &page);
-    return status == WM_OK ? iam_page_end(c, r, answer, &page) : status;
+    const struct iam_part parts[] = {
+        {!wm_view_eq_str(scope, "AWS"), "Policies", false, {.kind = WM_LIT(WM_IAM_POLICY), .show = show_wanted}},
+        {!wm_view_eq_str(scope, "Local"), "Policies", true, {.show = show_wanted}},
+    };
+    return iam_list_parts(c, r, parts, sizeof parts / sizeof parts[0]);
 }

@@ -1,7 +1,7 @@
 /*
  * Versions of managed policies: at most five, one of them in force. IAM User Guide, "Versioning IAM policies".
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 
 #include "waymark/banned.h"
 
@@ -18,7 +18,7 @@ static const struct wm_text_form version_form = {is_version, "must be v and a nu
 
 const struct wm_member iam_create_policy_version_input[] = {
     IAM_ARN("PolicyArn", true),
-    IAM_DOCUMENT,
+    IAM_POLICY_TEXT("PolicyDocument"),
     {.name = "SetAsDefault", .type = WM_MEMBER_BOOLEAN},
     {0},
 };
@@ -77,11 +77,6 @@ static struct wm_json *find_version(const struct wm_json *policy, struct wm_view
     while (v && !wm_view_eq(wm_json_get_text(v, "VersionId"), id))
         v = v->next;
     return v;
-}
-
-struct wm_view iam_policy_in_force(const struct wm_json *policy)
-{
-    return wm_json_get_text(find_version(policy, wm_json_get_text(policy, "DefaultVersionId")), "Document");
 }
 
 struct wm_json *iam_show_version(struct wm_call *c, const struct wm_json *policy, const struct wm_json *version,

@@ -2,7 +2,7 @@
  * Roles: who may become one (the trust policy), for how long, and what is known of their use. What they may do is in
  * iam_inline.c and iam_attach.c.
  */
-#include "server/services/iam_int.h"
+#include "server/services/iam_policy_int.h"
 
 #include "waymark/banned.h"
 
@@ -49,18 +49,11 @@ static const struct wm_text_form description_form = {
      .form = &description_form}
 #define MAX_SESSION                                                                                                    \
     {.name = "MaxSessionDuration", .type = WM_MEMBER_INTEGER, .min = 3600, .max = 43200, .initial = "3600"}
-#define TRUST_POLICY(NAME)                                                                                             \
-    {.name = (NAME),                                                                                                   \
-     .type = WM_MEMBER_STRING,                                                                                         \
-     .required = true,                                                                                                 \
-     .min = 1,                                                                                                         \
-     .max = WM_MAX_POLICY_BYTES,                                                                                       \
-     .form = &iam_document_form}
 
 const struct wm_member iam_create_role_input[] = {
     IAM_PATH("Path"),
     IAM_ROLE_NAME,
-    TRUST_POLICY("AssumeRolePolicyDocument"),
+    IAM_POLICY_TEXT("AssumeRolePolicyDocument"),
     DESCRIPTION(false),
     MAX_SESSION,
     IAM_ARN("PermissionsBoundary", false),
@@ -71,7 +64,7 @@ const struct wm_member iam_role_input[] = {IAM_ROLE_NAME, {0}};
 const struct wm_member iam_list_roles_input[] = {IAM_PATH_PREFIX, IAM_PAGE, {0}};
 const struct wm_member iam_update_role_input[] = {IAM_ROLE_NAME, DESCRIPTION(false), MAX_SESSION, {0}};
 const struct wm_member iam_update_role_description_input[] = {IAM_ROLE_NAME, DESCRIPTION(true), {0}};
-const struct wm_member iam_update_trust_input[] = {IAM_ROLE_NAME, TRUST_POLICY("PolicyDocument"), {0}};
+const struct wm_member iam_update_trust_input[] = {IAM_ROLE_NAME, IAM_POLICY_TEXT("PolicyDocument"), {0}};
 const struct wm_member iam_tag_role_input[] = {IAM_ROLE_NAME, IAM_TAGS(true), {0}};
 const struct wm_member iam_untag_role_input[] = {IAM_ROLE_NAME, IAM_TAG_KEYS, {0}};
 const struct wm_member iam_list_of_role_input[] = {IAM_ROLE_NAME, IAM_PAGE, {0}};
@@ -268,54 +261,4 @@ enum wm_status iam_delete_role(struct wm_call *c, struct wm_reply *r)
     iam_remove(r, WM_IAM_ROLE, wm_iam_id(c->arena, wm_json_get_text(stored, "RoleName")));
     iam_remove(r, WM_IAM_LAST_USED, wm_json_get_text(stored, "RoleId"));
     return wm_arena_status(c->arena);
-}
-
-enum wm_status iam_put_role_boundary(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_role, &stored);
-    if (!stored)
-        return status;
-    status = iam_set_boundary(c, r, stored, wm_json_get_text(c->params, "PermissionsBoundary"));
-    return status == WM_OK && !r->error_code ? iam_keep(c, r, &iam_role, stored) : status;
-}
-
-enum wm_status iam_delete_role_boundary(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_role, &stored);
-    if (!stored)
-        return status;
-    if (!wm_json_get(stored, "PermissionsBoundary"))
-        return wm_reply_error(c, r, "NoSuchEntity", 404, "The role %.*s has no permissions boundary.",
-                              WM_ARG(wm_json_get_text(stored, "RoleName")));
-    status = iam_set_boundary(c, r, stored, WM_EMPTY);
-    return status == WM_OK ? iam_keep(c, r, &iam_role, stored) : status;
-}
-
-enum wm_status iam_tag_role(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_role, &stored);
-    if (!stored)
-        return status;
-    status = iam_tag(c, r, stored);
-    return status == WM_OK && !r->error_code ? iam_keep(c, r, &iam_role, stored) : status;
-}
-
-enum wm_status iam_untag_role(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_role, &stored);
-    if (!stored)
-        return status;
-    iam_untag(c, stored);
-    return iam_keep(c, r, &iam_role, stored);
-}
-
-enum wm_status iam_list_role_tags(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_role, &stored);
-    return stored ? iam_list_elements(c, r, "Tags", wm_json_get(stored, "Tags"), "Key", NULL) : status;
 }
