@@ -160,7 +160,7 @@ static enum wm_status read_patterns(struct reader *r, const struct wm_json *elem
     for (size_t i = 0; i < out->n && status == WM_OK; i++, v = v->next) {
         struct wm_err why = {0};
         status = wm_policy_pattern_compile(r->arena, v->text, how, &out->all[i], &why);
-        if (status == WM_E_INVALID || status == WM_E_LIMIT)
+        if (status == WM_E_INVALID)
             status = refuse(r, "%.*s: %s", WM_ARG(element->key), why.message);
         else if (status != WM_OK)
             return no_memory(r);
@@ -284,7 +284,7 @@ static enum wm_status read_condition_value(struct reader *r, const struct wm_pol
                       WM_ARG(c->key));
     struct wm_err why = {0};
     enum wm_status status = wm_policy_value_compile(r->arena, c, text, r->variables, out, &why);
-    if (status == WM_E_INVALID || status == WM_E_LIMIT)
+    if (status == WM_E_INVALID)
         return refuse(r, "Condition %.*s of \"%.*s\": the value \"%.*s\": %s", WM_ARG(op), WM_ARG(c->key), WM_ARG(text),
                       why.message);
     if (status != WM_OK)

@@ -41,7 +41,7 @@ enum { /* how a pattern is read, and how it is compared */
     WM_PATTERN_ARN = 1 << 3,         /* in the first five parts of an ARN, wildcards stop at colons */
 };
 
-/** @return WM_OK; WM_E_INVALID, WM_E_LIMIT (*err says what is wrong with the variable); WM_E_NOMEM */
+/** @return WM_OK; WM_E_INVALID (*err says what is wrong with a variable); WM_E_NOMEM */
 enum wm_status wm_policy_pattern_compile(struct wm_arena *a, struct wm_view text, unsigned how,
                                          struct wm_policy_pattern *out, struct wm_err *err) WM_MUST_CHECK;
 /** False, too, when a variable has no value and no default. */
@@ -83,7 +83,7 @@ struct wm_policy_condition {
 
 /** Operator, quantifier and if_exists by the operator's full name. False when there is none of that name. */
 bool wm_policy_operator_find(struct wm_view name, struct wm_policy_condition *out);
-/** Read one value. @return WM_E_INVALID, WM_E_LIMIT (*err says what it must be); WM_E_NOMEM */
+/** Read one value. @return WM_OK; WM_E_INVALID (*err says what it must be); WM_E_NOMEM */
 enum wm_status wm_policy_value_compile(struct wm_arena *a, const struct wm_policy_condition *c, struct wm_view text,
                                        bool variables, union wm_policy_value *out, struct wm_err *err) WM_MUST_CHECK;
 bool wm_policy_operator_has_patterns(const struct wm_policy_condition *c);

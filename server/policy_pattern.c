@@ -69,7 +69,7 @@ static enum wm_status reader_variable(struct pattern_reader *r, struct wm_view i
     if (has_default && (rest.len < 2 || rest.ptr[0] != '\'' || rest.ptr[rest.len - 1] != '\''))
         return wm_fail(r->err, WM_E_INVALID, "the default in \"${%.*s}\" must stand in single quotes", WM_ARG(inner));
     if (++r->n_variables > WM_MAX_POLICY_VARIABLES)
-        return wm_fail(r->err, WM_E_LIMIT, "one text may have at most %u variables", WM_MAX_POLICY_VARIABLES);
+        return wm_fail(r->err, WM_E_INVALID, "one text may have at most %u variables", WM_MAX_POLICY_VARIABLES);
     reader_add(r, WM_PIECE_VARIABLE, name);
     if (has_default)
         r->pieces[r->n_pieces - 1].fallback = wm_view_sub(rest, 1, rest.len - 1);

@@ -61,7 +61,7 @@ static void skip_between(struct walker *w)
         walker_step(w);
 }
 
-static void skip_value(struct walker *w)
+static void skip_container(struct walker *w)
 {
     size_t depth = 0;
     do {
@@ -75,7 +75,19 @@ static void skip_value(struct walker *w)
         else if (c == '}' || c == ']')
             depth--;
         walker_step(w);
-    } while (w->at < w->text.len && (depth || !strchr(",}] \t\r\n", walker_peek(w))));
+    } while (depth && w->at < w->text.len);
+}
+
+static void skip_value(struct walker *w)
+{
+    char c = walker_peek(w);
+    if (c == '"')
+        skip_string(w);
+    else if (c == '{' || c == '[')
+        skip_container(w);
+    else
+        while (w->at < w->text.len && !strchr(",]} \t\r\n", walker_peek(w)))
+            walker_step(w);
 }
 
 void wm_policy_find_places(struct wm_view text, size_t member, struct wm_policy_statement *statements, size_t n)

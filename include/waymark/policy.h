@@ -38,8 +38,8 @@ enum wm_policy_kind {
  * @param text  JSON; not kept, neither is it referred to
  * @param out   set only on WM_OK; the caller's, for wm_policy_free()
  * @return WM_OK; WM_E_INVALID (*err says which statement, which element, and what it must be: a sentence for
- *         MalformedPolicyDocument); WM_E_LIMIT (longer than WM_MAX_POLICY_BYTES or WM_MAX_POLICY_CHARACTERS, nested too
- *         deeply, too many variables in one text); WM_E_NOMEM
+ *         MalformedPolicyDocument); WM_E_LIMIT (longer than WM_MAX_POLICY_BYTES or WM_MAX_POLICY_CHARACTERS, nested
+ *         deeper than WM_MAX_JSON_DEPTH); WM_E_NOMEM
  */
 enum wm_status wm_policy_compile(struct wm_view text, enum wm_policy_kind kind, struct wm_policy **out,
                                  struct wm_err *err) WM_MUST_CHECK;

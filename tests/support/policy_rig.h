@@ -2,6 +2,8 @@
 #ifndef TESTS_SUPPORT_POLICY_RIG_H
 #define TESTS_SUPPORT_POLICY_RIG_H
 
+#include <stdlib.h>
+
 #include "waymark/policy.h"
 
 #define RIG_KEYS 16u
@@ -37,6 +39,19 @@ static inline void rig_keys(struct policy_request_rig *rig, const char *text)
     }
     rig->q.keys = rig->keys;
     rig->q.n_keys = n;
+}
+
+/* The policy of a text with ' for " and ` for '. */
+static inline enum wm_status rig_compile(const char *quoted, enum wm_policy_kind kind, struct wm_policy **out,
+                                         struct wm_err *err)
+{
+    char *text = wm_view_dup(wm_view_of(quoted));
+    WM_ASSERT(text);
+    for (char *c = text; *c; c++)
+        *c = *c == '\'' ? '"' : *c == '`' ? '\'' : *c;
+    enum wm_status status = wm_policy_compile(wm_view_of(text), kind, out, err);
+    free(text); /* the policy keeps nothing of it: ASan would tell */
+    return status;
 }
 
 #endif

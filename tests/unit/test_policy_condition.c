@@ -22,12 +22,7 @@ static enum wm_status compile(const char *condition, const char *version, struct
     int n = snprintf(text, sizeof text, "{'Version':'%s','Statement':{'Effect':'Allow','Action':'*','Resource':'*',"
                      "'Condition':{%s}}}", version, condition);
     assert_in_range(n, 1, sizeof text - 1);
-    for (int i = 0; i < n; i++)
-        if (text[i] == '\'')
-            text[i] = '"';
-        else if (text[i] == '`')
-            text[i] = '\'';
-    return wm_policy_compile((struct wm_view){text, (size_t)n}, WM_POLICY_IDENTITY, out, err);
+    return rig_compile(text, WM_POLICY_IDENTITY, out, err);
 }
 
 static bool row_holds(const struct row *row, const char *version)
