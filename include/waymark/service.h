@@ -31,6 +31,8 @@
 #include "waymark/state.h"
 #include "waymark/status.h"
 
+struct wm_principal;
+
 /** What the services share, constant after start. */
 struct wm_service_env {
     struct wm_view account_id;   /* 12 digits */
@@ -49,6 +51,7 @@ struct wm_call {
     struct wm_state *state;
     const struct wm_json *params; /* object of decoded input members, never NULL; only modelled members, types checked */
     struct wm_identity identity;  /* who was proven to call */
+    const struct wm_principal *principal; /* the same, with what he may do (principal.h) */
     struct wm_wall_ns now;
 };
 
