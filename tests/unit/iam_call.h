@@ -10,6 +10,10 @@
 
 #define IAM_VERSION "2010-05-08"
 
+/** A policy, as a form has it; printf takes it for a format. */
+#define ALLOW_ALL                                                                                                      \
+    "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}}"
+
 /* ---- what is in the state ---- */
 
 struct iam_documents {
