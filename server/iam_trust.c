@@ -93,17 +93,15 @@ static enum wm_status each_of(struct names *n, struct wm_json *principal,
     return status;
 }
 
+/* There is no NotPrincipal in a trust policy (waymark/policy.h). */
 static enum wm_status each_principal(struct names *n, struct wm_json *policy,
                                      enum wm_status (*what)(struct names *, struct wm_json *))
 {
     struct wm_json *statements = wm_json_get(policy, "Statement");
     bool list = statements && statements->type == WM_JSON_ARRAY;
     enum wm_status status = WM_OK;
-    for (struct wm_json *s = list ? statements->first : statements; s && status == WM_OK; s = list ? s->next : NULL) {
+    for (struct wm_json *s = list ? statements->first : statements; s && status == WM_OK; s = list ? s->next : NULL)
         status = each_of(n, wm_json_get(s, "Principal"), what);
-        if (status == WM_OK)
-            status = each_of(n, wm_json_get(s, "NotPrincipal"), what);
-    }
     return status;
 }
 
