@@ -2,8 +2,8 @@
  * Who a trust policy means: how principals are written, and who is one of them. (IAM User Guide, "AWS JSON policy
  * elements: Principal".)
  *
- * An ARN is compared as it stands. AWS keeps a user's or a role's unique id in its place, so that one that is deleted
- * and made again under its name is another; here it is the same.
+ * An ARN is compared as it stands, and a unique id, which a saved trust policy has in the place of an ARN whose owner is
+ * gone (waymark/iam.h), with ARNs too: so it is nobody's.
  */
 #include "server/policy_int.h"
 
@@ -48,6 +48,15 @@ static bool principal_from_arn(struct wm_view arn, struct wm_policy_principal *o
            (wm_view_eq_str(type, "federated-user") && name.len);
 }
 
+/* "AIDA…" of a user, "AROA…" of a role */
+static bool is_unique_id(struct wm_view v)
+{
+    bool good = (wm_view_starts(v, "AIDA") || wm_view_starts(v, "AROA")) && v.len >= 16;
+    for (size_t i = 0; i < v.len && good; i++)
+        good = (v.ptr[i] >= 'A' && v.ptr[i] <= 'Z') || (v.ptr[i] >= '0' && v.ptr[i] <= '9');
+    return good;
+}
+
 bool wm_policy_principal_parse(struct wm_view type, struct wm_view id, struct wm_policy_principal *out)
 {
     bool service = wm_view_eq_str(type, "Service"), star = wm_view_eq_str(id, "*");
@@ -55,7 +64,10 @@ bool wm_policy_principal_parse(struct wm_view type, struct wm_view id, struct wm
     out->kind = service ? WM_PRINCIPAL_SERVICE : star ? WM_PRINCIPAL_ANYONE : WM_PRINCIPAL_ACCOUNT;
     if (service)
         return wm_policy_letters(id, ".-") && wm_view_find(id, '.') < id.len;
-    return star || is_account_id(id) || principal_from_arn(id, out);
+    if (star || is_account_id(id))
+        return true;
+    out->kind = WM_PRINCIPAL_ARN;
+    return is_unique_id(id) || principal_from_arn(id, out);
 }
 
 bool wm_policy_principal_is(const struct wm_policy_principal *p, const struct wm_policy_request *q)

@@ -53,6 +53,16 @@ void wm_ip_text(const struct sockaddr *address, char out[WM_IP_TEXT_BYTES])
     }
 }
 
+bool wm_ip_network(struct wm_view text, uint8_t out[WM_IP_BYTES])
+{
+    bool v4;
+    if (!address_parse(text, out, &v4))
+        return false;
+    if (memcmp(out, mapped_prefix, sizeof mapped_prefix) != 0)
+        memset(out + WM_IP_BYTES / 2, 0, WM_IP_BYTES / 2);
+    return true;
+}
+
 bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view text)
 {
     uint8_t address[16];
@@ -87,4 +97,16 @@ struct wm_view wm_source_ip(struct wm_view peer, struct wm_view forwarded_for, c
         forwarded_for = wm_view_sub(forwarded_for, 0, last ? 0 : comma);
     }
     return source;
+}
+
+bool wm_source_secure(struct wm_view peer, struct wm_view forwarded_proto, const struct wm_proxy_block *trusted,
+                      size_t n_trusted)
+{
+    struct wm_view rest = forwarded_proto;
+    if (!rest.len || !is_trusted(peer, trusted, n_trusted))
+        return false;
+    while (rest.ptr)
+        if (!wm_view_ieq_str(wm_view_trim(wm_view_split(&rest, ',')), "https"))
+            return false;
+    return true;
 }

@@ -146,6 +146,7 @@ static void principals(void **state)
         {"{'AWS':'" SESSION "'}", ASSUMED, true, true},
         {"{'AWS':'" SESSION "x'}", ASSUMED, false, false},
         {"{'AWS':['" ACCOUNT "','" ANN "']}", USER, true, true},
+        {"{'AWS':'AIDAQWERTYUIOPASDFGH'}", USER, false, false}, /* of one that is gone */
         {"{'Service':'trail.amazonaws.com'}", SERVICE, true, true},
         {"{'Service':'trail.amazonaws.com'}", USER, false, false},
         {"{'Service':['x.amazonaws.com','trail.amazonaws.com'],'AWS':'" ANN "'}", SERVICE, true, true},
