@@ -89,6 +89,12 @@ static const struct wm_operation operations[] = {
     OF_OWNER("Group", group),
     OF_OWNER("Role", role),
     READ("GetAccountAuthorizationDetails", iam_account_details_input, iam_get_account_details),
+
+    /* who may do what */
+    READ("SimulatePrincipalPolicy", iam_simulate_principal_input, iam_simulate),
+    READ("SimulateCustomPolicy", iam_simulate_custom_input, iam_simulate),
+    READ("GetContextKeysForPrincipalPolicy", iam_context_keys_principal_input, iam_get_context_keys),
+    READ("GetContextKeysForCustomPolicy", iam_context_keys_custom_input, iam_get_context_keys),
 };
 
 const struct wm_service wm_service_iam = {
