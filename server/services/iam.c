@@ -49,7 +49,7 @@ static const struct wm_operation operations[] = {
     /* roles, policies, simulation */
 };
 
-/* Callers are given NoSuchEntity, and AWS's own records of IAM say NoSuchEntityException: so do those who look for it. */
+/* Callers are given NoSuchEntity. AWS's records of IAM say NoSuchEntityException, which is what is searched for. */
 static const char *const exceptions[] = {
     "ConcurrentModification", "DeleteConflict",      "EntityAlreadyExists", "EntityTemporarilyUnmodifiable",
     "InvalidInput",           "LimitExceeded",       "MalformedPolicyDocument", "NoSuchEntity",
