@@ -10,41 +10,51 @@
 
 static const char *const access_key_secrets[] = {"AccessKey.SecretAccessKey", NULL};
 
-#define READ(NAME, INPUT, RUN) {.name = (NAME), .read_only = true, .http_status = 200, .input = (INPUT), .run = (RUN)}
-#define WRITE(NAME, INPUT, RUN) {.name = (NAME), .http_status = 200, .input = (INPUT), .run = (RUN)}
+/* DEMANDS: what the operation is on, iam_demand_DEMANDS(); all: on "*", as the Service Authorization Reference has it. */
+#define iam_demand_all NULL
+#define READ(NAME, DEMANDS, INPUT, RUN)                                                                                \
+    {.name = (NAME),                                                                                                   \
+     .read_only = true,                                                                                                \
+     .http_status = 200,                                                                                               \
+     .input = (INPUT),                                                                                                 \
+     .demands = iam_demand_##DEMANDS,                                                                                  \
+     .run = (RUN)}
+#define WRITE(NAME, DEMANDS, INPUT, RUN)                                                                               \
+    {.name = (NAME), .http_status = 200, .input = (INPUT), .demands = iam_demand_##DEMANDS, .run = (RUN)}
 
 static const struct wm_operation operations[] = {
     /* users, groups, access keys, the account */
-    WRITE("CreateUser", iam_create_user_input, iam_create_user),
-    READ("GetUser", iam_get_user_input, iam_get_user),
-    READ("ListUsers", iam_list_users_input, iam_list_users),
-    WRITE("UpdateUser", iam_update_user_input, iam_update_user),
-    WRITE("DeleteUser", iam_user_input, iam_delete_user),
-    WRITE("TagUser", iam_tag_user_input, iam_tag_user),
-    WRITE("UntagUser", iam_untag_user_input, iam_untag_user),
-    READ("ListUserTags", iam_list_of_user_input, iam_list_user_tags),
-    WRITE("PutUserPermissionsBoundary", iam_put_user_boundary_input, iam_put_user_boundary),
-    WRITE("DeleteUserPermissionsBoundary", iam_delete_user_boundary_input, iam_delete_user_boundary),
-    WRITE("CreateGroup", iam_create_group_input, iam_create_group),
-    READ("GetGroup", iam_get_group_input, iam_get_group),
-    READ("ListGroups", iam_list_groups_input, iam_list_groups),
-    WRITE("UpdateGroup", iam_update_group_input, iam_update_group),
-    WRITE("DeleteGroup", iam_group_input, iam_delete_group),
-    WRITE("AddUserToGroup", iam_membership_input, iam_add_user_to_group),
-    WRITE("RemoveUserFromGroup", iam_membership_input, iam_remove_user_from_group),
-    READ("ListGroupsForUser", iam_list_of_user_input, iam_list_groups_for_user),
+    WRITE("CreateUser", new_user, iam_create_user_input, iam_create_user),
+    READ("GetUser", user, iam_get_user_input, iam_get_user),
+    READ("ListUsers", all, iam_list_users_input, iam_list_users),
+    WRITE("UpdateUser", user, iam_update_user_input, iam_update_user),
+    WRITE("DeleteUser", user, iam_user_input, iam_delete_user),
+    WRITE("TagUser", user, iam_tag_user_input, iam_tag_user),
+    WRITE("UntagUser", user, iam_untag_user_input, iam_untag_user),
+    READ("ListUserTags", user, iam_list_of_user_input, iam_list_user_tags),
+    WRITE("PutUserPermissionsBoundary", user, iam_put_user_boundary_input, iam_put_user_boundary),
+    WRITE("DeleteUserPermissionsBoundary", user, iam_delete_user_boundary_input, iam_delete_user_boundary),
+    WRITE("CreateGroup", new_group, iam_create_group_input, iam_create_group),
+    READ("GetGroup", group, iam_get_group_input, iam_get_group),
+    READ("ListGroups", all, iam_list_groups_input, iam_list_groups),
+    WRITE("UpdateGroup", group, iam_update_group_input, iam_update_group),
+    WRITE("DeleteGroup", group, iam_group_input, iam_delete_group),
+    WRITE("AddUserToGroup", group, iam_membership_input, iam_add_user_to_group),
+    WRITE("RemoveUserFromGroup", group, iam_membership_input, iam_remove_user_from_group),
+    READ("ListGroupsForUser", user, iam_list_of_user_input, iam_list_groups_for_user),
     {
         .name = "CreateAccessKey",
         .http_status = 200,
         .input = iam_create_access_key_input,
         .secret_output = access_key_secrets,
+        .demands = iam_demand_user,
         .run = iam_create_access_key,
     },
-    READ("ListAccessKeys", iam_list_access_keys_input, iam_list_access_keys),
-    WRITE("UpdateAccessKey", iam_update_access_key_input, iam_update_access_key),
-    WRITE("DeleteAccessKey", iam_delete_access_key_input, iam_delete_access_key),
-    READ("GetAccessKeyLastUsed", iam_access_key_input, iam_get_access_key_last_used),
-    READ("GetAccountSummary", NULL, iam_get_account_summary),
+    READ("ListAccessKeys", user, iam_list_access_keys_input, iam_list_access_keys),
+    WRITE("UpdateAccessKey", user, iam_update_access_key_input, iam_update_access_key),
+    WRITE("DeleteAccessKey", user, iam_delete_access_key_input, iam_delete_access_key),
+    READ("GetAccessKeyLastUsed", key_owner, iam_access_key_input, iam_get_access_key_last_used),
+    READ("GetAccountSummary", all, NULL, iam_get_account_summary),
 
     /* roles, policies, simulation */
 };

@@ -195,6 +195,15 @@ enum wm_status iam_list_elements(struct wm_call *c, struct wm_reply *r, const ch
 /** Is its Path below parameter PathPrefix? */
 bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored);
 
+/* ---- what operations demand: the entity that their parameters name, or that they will make ---- */
+
+#define IAM_DEMANDS(name) enum wm_status iam_demand_##name(struct wm_call *c, struct wm_demands *out)
+IAM_DEMANDS(user);
+IAM_DEMANDS(new_user);
+IAM_DEMANDS(key_owner);
+IAM_DEMANDS(group);
+IAM_DEMANDS(new_group);
+
 /* ---- operations ---- */
 
 #define IAM_HANDLER(name) enum wm_status iam_##name(struct wm_call *c, struct wm_reply *r)

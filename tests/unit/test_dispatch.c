@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "server/dispatch.h"
+#include "server/services/mediapackage_int.h"
 #include "waymark/json.h"
 
 static char folder[] = "/tmp/waymark-dispatch-XXXXXX";
@@ -523,6 +524,7 @@ static const struct wm_operation put_note_row = {
     .http_status = 200,
     .input = put_note_input,
     .secret_output = put_note_secrets,
+    .demands = mediapackage_demand_channel,
     .run = put_note,
 };
 
