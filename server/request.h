@@ -10,6 +10,7 @@
 #include "waymark/arena.h"
 #include "waymark/buf.h"
 #include "waymark/hash.h"
+#include "waymark/principal.h"
 #include "waymark/protocol.h"
 #include "waymark/sigv4.h"
 
@@ -29,6 +30,7 @@ struct wm_request {
     /* what is decided */
     struct wm_route route;               /* route.protocol is set once dispatched */
     struct wm_view event_name;           /* as recorded */
+    const struct wm_principal *caller;   /* held; NULL: nobody was proven */
     struct wm_view principal;            /* ARN, or the access key that was claimed; may be empty */
     char claimed_key[128];               /* of a caller who was not proven; the longest that there is, or cut */
 

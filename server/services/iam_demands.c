@@ -101,3 +101,34 @@ IAM_DEMANDS(new_group)
     (void)demand_new(c, out, "group", "GroupName"); /* it says it all */
     return WM_OK;
 }
+
+/* ---- roles ---- */
+
+IAM_DEMANDS(role)
+{
+    return demand_entity(c, out, &iam_role, wm_json_get_text(c->params, "RoleName"), "iam:GetRole");
+}
+
+IAM_DEMANDS(new_role)
+{
+    (void)demand_new(c, out, "role", "RoleName"); /* it says it all */
+    return WM_OK;
+}
+
+/* ---- managed policies, which are named by their ARN ---- */
+
+IAM_DEMANDS(policy)
+{
+    struct wm_view arn = wm_json_get_text(c->params, "PolicyArn");
+    struct wm_json *stored = NULL;
+    enum wm_status status = wm_iam_get(c->state, c->arena, WM_IAM_POLICY, arn, &stored);
+    wm_demand_add(out, WM_EMPTY, arn)->resource_tags = wm_json_get(stored, "Tags");
+    demand_parameters(c, out);
+    return status;
+}
+
+IAM_DEMANDS(new_policy)
+{
+    (void)demand_new(c, out, "policy", "PolicyName"); /* it says it all */
+    return WM_OK;
+}

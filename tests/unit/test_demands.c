@@ -17,6 +17,7 @@
 #define ENDPOINT PACKAGER "origin_endpoints/0e6d7c5894b14f7ba0f36c1b2a3d4e5f"
 #define JOB PACKAGER "harvest_jobs/job"
 #define TRAIL "arn:aws:cloudtrail:us-west-2:111122223333:trail/audit"
+#define READ_POLICY IAM "policy/ops/Read"
 #define PASS " + iam:PassRole " IAM "role/"
 #define PASSED " iam:PassedToService=mediapackage.amazonaws.com"
 
@@ -46,6 +47,12 @@ static void fill(struct fixture *f)
     store_document(f, WM_IAM_ACCESS_KEY, "AKIANOOR000000000000",
                    "{\"AccessKeyId\":\"AKIANOOR000000000000\",\"UserName\":\"noor\",\"UserId\":\"AIDANOOR\","
                    "\"Status\":\"Active\",\"CreateDate\":\"2026-03-01T10:07:12Z\",\"Seed\":\"x\"}");
+    store_document(f, WM_IAM_ROLE, "night",
+                   "{\"RoleName\":\"Night\",\"RoleId\":\"AROANIGHT\",\"Path\":\"/ops/\",\"Arn\":\"" IAM "role/ops/Night\","
+                   "\"CreateDate\":\"2026-03-01T10:07:12Z\",\"MaxSessionDuration\":3600,\"Trusted\":{},\"AssumeRolePolicyDocument\":\"{}\","
+                   "\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}],\"Policies\":{},\"Attached\":[]}");
+    store_document(f, WM_IAM_POLICY, READ_POLICY,
+                   "{\"PolicyName\":\"Read\",\"Arn\":\"" READ_POLICY "\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}");
 }
 
 /* Of the Service Authorization Reference: no resource type stands in the operation's row. */
@@ -92,6 +99,8 @@ static const struct demand_row sts_rows[] = {
 };
 
 #define NOOR IAM "user/media/noor #1"
+#define NIGHT IAM "role/ops/Night #1"
+#define ATTACHED " iam:PolicyARN=" READ_POLICY
 #define EDGE " iam:PermissionsBoundary=" IAM "policy/edge"
 
 static const struct demand_row iam_rows[] = {
@@ -121,6 +130,53 @@ static const struct demand_row iam_rows[] = {
     {"DeleteAccessKey", "{\"UserName\":\"noor\",\"AccessKeyId\":\"AKIANOOR000000000000\"}", NOOR EDGE, NULL},
     {"GetAccessKeyLastUsed", "{\"AccessKeyId\":\"AKIANOOR000000000000\"}", NOOR EDGE, NULL},
     {"GetAccountSummary", "{}", "*", NO_TYPE},
+    {"CreateRole", "{\"RoleName\":\"new\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", IAM "role/new request#1", NULL},
+    {"GetRole", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"ListRoles", "{}", "*", NO_TYPE},
+    {"UpdateRole", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"UpdateRoleDescription", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"UpdateAssumeRolePolicy", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"DeleteRole", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"TagRole", "{\"RoleName\":\"night\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", NIGHT " request#1", NULL},
+    {"UntagRole", "{\"RoleName\":\"night\",\"TagKeys\":[\"a\"]}", NIGHT " off#1", NULL},
+    {"ListRoleTags", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"PutRolePermissionsBoundary", "{\"RoleName\":\"night\",\"PermissionsBoundary\":\"" READ_POLICY "\"}", NIGHT " iam:PermissionsBoundary=" READ_POLICY, NULL},
+    {"DeleteRolePermissionsBoundary", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"CreatePolicy", "{\"PolicyName\":\"new\",\"Path\":\"/ops/\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", IAM "policy/ops/new request#1", NULL},
+    {"ListPolicies", "{}", "*", NO_TYPE},
+    {"GetPolicy", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"DeletePolicy", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"ListPolicyTags", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"CreatePolicyVersion", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"GetPolicyVersion", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"ListPolicyVersions", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"SetDefaultPolicyVersion", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"DeletePolicyVersion", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"ListEntitiesForPolicy", "{\"PolicyArn\":\"" READ_POLICY "\"}", READ_POLICY " #1", NULL},
+    {"TagPolicy", "{\"PolicyArn\":\"" READ_POLICY "\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", READ_POLICY " #1 request#1", NULL},
+    {"UntagPolicy", "{\"PolicyArn\":\"" READ_POLICY "\",\"TagKeys\":[\"a\"]}", READ_POLICY " #1 off#1", NULL},
+    {"PutUserPolicy", "{\"UserName\":\"noor\"}", NOOR EDGE, NULL},
+    {"GetUserPolicy", "{\"UserName\":\"noor\"}", NOOR EDGE, NULL},
+    {"DeleteUserPolicy", "{\"UserName\":\"noor\"}", NOOR EDGE, NULL},
+    {"ListUserPolicies", "{\"UserName\":\"noor\"}", NOOR EDGE, NULL},
+    {"ListAttachedUserPolicies", "{\"UserName\":\"noor\"}", NOOR EDGE, NULL},
+    {"AttachUserPolicy", "{\"UserName\":\"noor\",\"PolicyArn\":\"" READ_POLICY "\"}", NOOR EDGE ATTACHED, NULL},
+    {"DetachUserPolicy", "{\"UserName\":\"noor\",\"PolicyArn\":\"" READ_POLICY "\"}", NOOR EDGE ATTACHED, NULL},
+    {"PutGroupPolicy", "{\"GroupName\":\"ops\"}", IAM "group/media/ops", NULL},
+    {"GetGroupPolicy", "{\"GroupName\":\"ops\"}", IAM "group/media/ops", NULL},
+    {"DeleteGroupPolicy", "{\"GroupName\":\"ops\"}", IAM "group/media/ops", NULL},
+    {"ListGroupPolicies", "{\"GroupName\":\"ops\"}", IAM "group/media/ops", NULL},
+    {"ListAttachedGroupPolicies", "{\"GroupName\":\"ops\"}", IAM "group/media/ops", NULL},
+    {"AttachGroupPolicy", "{\"GroupName\":\"ops\",\"PolicyArn\":\"" READ_POLICY "\"}", IAM "group/media/ops" ATTACHED, NULL},
+    {"DetachGroupPolicy", "{\"GroupName\":\"ops\",\"PolicyArn\":\"" READ_POLICY "\"}", IAM "group/media/ops" ATTACHED, NULL},
+    {"PutRolePolicy", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"GetRolePolicy", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"DeleteRolePolicy", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"ListRolePolicies", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"ListAttachedRolePolicies", "{\"RoleName\":\"night\"}", NIGHT, NULL},
+    {"AttachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
+    {"DetachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
+    {"GetAccountAuthorizationDetails", "{}", "*", NO_TYPE},
 };
 
 static const struct {
