@@ -239,7 +239,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         .region = p->d->env->region,
         .source_ip = r->source_ip,
         .user_agent = wm_request_header(r, "user-agent"),
-        .error_code = wm_view_of(p->reply.error_code),
+        .error_code = wm_service_error_code(a, service, p->reply.error_code),
         .error_message = failed ? p->reply.error_message : WM_EMPTY,
         .request_id = WM_LIT(r->request_id),
         .event_id = WM_LIT(event_id),
