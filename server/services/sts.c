@@ -16,7 +16,13 @@ static enum wm_status get_caller_identity(struct wm_call *c, struct wm_reply *r)
 }
 
 static const struct wm_operation operations[] = {
-    {.name = "GetCallerIdentity", .read_only = true, .http_status = 200, .run = get_caller_identity},
+    {
+        .name = "GetCallerIdentity",
+        .read_only = true,
+        .http_status = 200,
+        .no_demands = true,
+        .run = get_caller_identity,
+    },
 };
 
 const struct wm_service wm_service_sts = {
