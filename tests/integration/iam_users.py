@@ -15,6 +15,7 @@ OPERATIONS = {
     "ListGroupsForUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey",
     "GetAccessKeyLastUsed", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary"}
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 NO_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/none"
 
 
@@ -111,6 +112,11 @@ def walk_tags_and_boundary(r):
     r.refuse("NoSuchEntity", "PutUserPermissionsBoundary", UserName="alice", PermissionsBoundary=NO_POLICY)
     r.refuse("InvalidInput", "PutUserPermissionsBoundary", UserName="alice",
              PermissionsBoundary="arn:aws:s3:::a-bucket")
+    assert r.call("PutUserPermissionsBoundary", UserName="alice", PermissionsBoundary=READ_ONLY) == {}
+    assert r.call("GetUser", UserName="alice")["User"]["PermissionsBoundary"] == \
+        {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": READ_ONLY}
+    assert r.call("DeleteUserPermissionsBoundary", UserName="alice") == {}
+    assert "PermissionsBoundary" not in r.call("GetUser", UserName="alice")["User"]
     r.refuse("NoSuchEntity", "DeleteUserPermissionsBoundary", UserName="alice")
 
 

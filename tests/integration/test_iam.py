@@ -1,8 +1,11 @@
 """Every operation of IAM through boto3, both AWS CLIs and the JS SDK, and the record of each call, field by field. One
 server for all: each client leaves nothing behind."""
+import json
+
 import pytest
 
 from clients import CLIENTS, Boto3, Recorder, check_records, find_secrets
+from harness import ACCOUNT, request_id
 from iam_users import STATUSES, expected_record, walk
 
 secrets = []
@@ -46,6 +49,45 @@ def test_paginators_and_waiters_of_the_sdk_work(module_server):
     assert [u["UserName"] for p in found for u in p["Users"]] == names
     for name in names:
         client.delete_user(UserName=name)
+
+
+def test_a_user_looks_after_its_own_keys(module_server):
+    """Without UserName the caller is meant. What a user does is in the trail under its name, also after a new one."""
+    server = module_server
+    root = server.client("iam")
+    user = root.create_user(UserName="self", Path="/p/")["User"]
+    root.put_user_policy(UserName="self", PolicyName="own", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "arn:aws:iam::*:user/p/${aws:username}",
+                                                "Action": ["iam:*AccessKey*", "iam:GetUser"]}]}))
+    key = root.create_access_key(UserName="self")["AccessKey"]
+    secrets.append(key["SecretAccessKey"])
+    own = server.client("iam", login=(key["AccessKeyId"], key["SecretAccessKey"]))
+    assert own.get_user()["User"]["UserName"] == "self"
+    second = own.create_access_key()["AccessKey"]
+    secrets.append(second["SecretAccessKey"])
+    assert second["UserName"] == "self"
+    root.update_user(UserName="self", NewUserName="itself")
+    listed = own.list_access_keys()["AccessKeyMetadata"]
+    assert {(k["AccessKeyId"], k["UserName"]) for k in listed} == \
+        {(k["AccessKeyId"], "itself") for k in (key, second)}
+    used = own.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
+    assert used["UserName"] == "itself" and used["AccessKeyLastUsed"]["ServiceName"] == "iam"
+    with pytest.raises(own.exceptions.ClientError, match="not authorized to perform: iam:ListUsers") as caught:
+        own.list_users()
+    answers = [own.update_access_key(AccessKeyId=second["AccessKeyId"], Status="Inactive"),
+               own.delete_access_key(AccessKeyId=second["AccessKeyId"]),
+               caught.value.response, own.delete_access_key(AccessKeyId=key["AccessKeyId"])]
+    with pytest.raises(own.exceptions.ClientError, match="InvalidClientTokenId"):
+        own.get_user()
+    for answer, name in zip(answers, ("UpdateAccessKey", "DeleteAccessKey", "ListUsers", "DeleteAccessKey")):
+        record = server.store.wait_for_record(request_id(answer))
+        assert record["eventName"] == name
+        assert record["userIdentity"] == {
+            "type": "IAMUser", "principalId": user["UserId"], "arn": f"arn:aws:iam::{ACCOUNT}:user/p/itself",
+            "accountId": ACCOUNT, "accessKeyId": key["AccessKeyId"], "userName": "itself"}
+        assert record.get("errorCode") == ("AccessDenied" if name == "ListUsers" else None)
+    root.delete_user_policy(UserName="itself", PolicyName="own")
+    root.delete_user(UserName="itself")
 
 
 def test_identities_survive_a_restart_and_no_secret_is_on_the_disk(module_server):
