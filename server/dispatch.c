@@ -1,6 +1,7 @@
 #include "server/dispatch.h"
 
 #include "waymark/bounds.h"
+#include "waymark/iam.h"
 #include "waymark/record.h"
 
 #include "waymark/banned.h"
@@ -435,6 +436,8 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
     runs = dispatch_confirm(p) && runs;
+    if (p->call.identity.type == WM_IDENTITY_ROOT)
+        p->call.identity.user_name = wm_iam_alias(state, p->call.arena);
     if (runs && dispatch_permit(p) && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     dispatch_note_use(p);

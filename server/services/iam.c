@@ -64,6 +64,9 @@ static const struct wm_operation operations[] = {
     WRITE("DeleteAccessKey", user, iam_delete_access_key_input, iam_delete_access_key),
     READ("GetAccessKeyLastUsed", key_owner, iam_access_key_input, iam_get_access_key_last_used),
     READ("GetAccountSummary", all, NULL, iam_get_account_summary),
+    WRITE("CreateAccountAlias", all, iam_alias_input, iam_create_account_alias),
+    WRITE("DeleteAccountAlias", all, iam_alias_input, iam_delete_account_alias),
+    READ("ListAccountAliases", all, iam_list_aliases_input, iam_list_account_aliases),
 
     /* roles */
     WRITE("CreateRole", new_role, iam_create_role_input, iam_create_role),

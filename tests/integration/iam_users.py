@@ -13,7 +13,8 @@ OPERATIONS = {
     "CreateUser", "GetUser", "ListUsers", "UpdateUser", "DeleteUser", "TagUser", "UntagUser", "ListUserTags",
     "CreateGroup", "GetGroup", "ListGroups", "UpdateGroup", "DeleteGroup", "AddUserToGroup", "RemoveUserFromGroup",
     "ListGroupsForUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey",
-    "GetAccessKeyLastUsed", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary"}
+    "GetAccessKeyLastUsed", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary", "CreateAccountAlias",
+    "DeleteAccountAlias", "ListAccountAliases"}
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 NO_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/none"
@@ -211,7 +212,19 @@ def walk_away(r):
     assert r.call("ListUsers")["Users"] == [] and r.call("ListGroups")["Groups"] == []
 
 
+def walk_aliases(r):
+    assert r.call("ListAccountAliases")["AccountAliases"] == []
+    r.call("CreateAccountAlias", AccountAlias="first")
+    r.call("CreateAccountAlias", AccountAlias="way-mark")  # in its place
+    assert r.call("ListAccountAliases")["AccountAliases"] == ["way-mark"]
+    r.refuse("EntityAlreadyExists", "CreateAccountAlias", AccountAlias="way-mark")
+    r.refuse("NoSuchEntity", "DeleteAccountAlias", AccountAlias="first")
+    r.refuse("ValidationError", "CreateAccountAlias", AccountAlias="way--mark")
+    r.call("DeleteAccountAlias", AccountAlias="way-mark")
+
+
 def walk(r):
+    walk_aliases(r)
     walk_users(r)
     walk_tags_and_boundary(r)
     walk_groups(r)

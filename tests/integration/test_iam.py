@@ -22,6 +22,14 @@ def test_every_operation_and_its_record(module_server, client):
     check_records(driver, r, before, expected_record, "2010-05-08")
 
 
+def test_root_has_the_account_s_alias_as_its_name(module_server):
+    client = module_server.client("iam")
+    answers = [client.create_account_alias(AccountAlias="waymark"), client.list_users(),
+               client.delete_account_alias(AccountAlias="waymark"), client.list_users()]
+    records = [module_server.store.wait_for_record(request_id(answer)) for answer in answers]
+    assert [r["userIdentity"].get("userName") for r in records] == [None, "waymark", "waymark", None]
+
+
 def test_calls_by_get_and_by_post_are_the_same(module_server):
     form = ("Version=2010-05-08&Action=CreateUser&UserName=by-{}&Path=%2Fa%26b%2F"
             "&Tags.member.1.Key=a%20b&Tags.member.1.Value=1%2B1")
