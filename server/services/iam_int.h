@@ -206,6 +206,19 @@ enum wm_status iam_list_elements(struct wm_call *c, struct wm_reply *r, const ch
 /** Is its Path below parameter PathPrefix? */
 bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored);
 
+/* ---- what operations demand: the entity that their parameters name, or that they will make ---- */
+
+#define IAM_DEMANDS(name) enum wm_status iam_demand_##name(struct wm_call *c, struct wm_demands *out)
+IAM_DEMANDS(user);
+IAM_DEMANDS(new_user);
+IAM_DEMANDS(key_owner);
+IAM_DEMANDS(group);
+IAM_DEMANDS(new_group);
+IAM_DEMANDS(role);
+IAM_DEMANDS(new_role);
+IAM_DEMANDS(policy);
+IAM_DEMANDS(new_policy);
+
 /* ---- operations ---- */
 
 #define IAM_HANDLER(name) enum wm_status iam_##name(struct wm_call *c, struct wm_reply *r)
@@ -239,6 +252,8 @@ extern const struct wm_member iam_list_access_keys_input[];
 extern const struct wm_member iam_update_access_key_input[];
 extern const struct wm_member iam_delete_access_key_input[];
 extern const struct wm_member iam_access_key_input[];
+extern const struct wm_member iam_alias_input[];
+extern const struct wm_member iam_list_aliases_input[];
 IAM_HANDLER(create_user);
 IAM_HANDLER(get_user);
 IAM_HANDLER(list_users);
@@ -258,6 +273,9 @@ IAM_HANDLER(update_access_key);
 IAM_HANDLER(delete_access_key);
 IAM_HANDLER(get_access_key_last_used);
 IAM_HANDLER(get_account_summary);
+IAM_HANDLER(create_account_alias);
+IAM_HANDLER(delete_account_alias);
+IAM_HANDLER(list_account_aliases);
 
 /** What callers see of a user in lists. */
 struct wm_json *iam_show_user(struct wm_call *c, const struct wm_json *stored);
