@@ -104,9 +104,9 @@ static const struct wm_operation operations[] = {
     READ("GetAccountAuthorizationDetails", all, iam_account_details_input, iam_get_account_details),
 
     /* who may do what */
-    READ("SimulatePrincipalPolicy", all, iam_simulate_principal_input, iam_simulate),
+    READ("SimulatePrincipalPolicy", policy_source, iam_simulate_principal_input, iam_simulate),
     READ("SimulateCustomPolicy", all, iam_simulate_custom_input, iam_simulate),
-    READ("GetContextKeysForPrincipalPolicy", all, iam_context_keys_principal_input, iam_get_context_keys),
+    READ("GetContextKeysForPrincipalPolicy", policy_source, iam_context_keys_principal_input, iam_get_context_keys),
     READ("GetContextKeysForCustomPolicy", all, iam_context_keys_custom_input, iam_get_context_keys),
 };
 

@@ -132,3 +132,11 @@ IAM_DEMANDS(new_policy)
     (void)demand_new(c, out, "policy", "PolicyName"); /* it says it all */
     return WM_OK;
 }
+
+/* ---- whose policies are simulated: named by ARN, which AWS asks for as the resource ---- */
+
+IAM_DEMANDS(policy_source)
+{
+    (void)wm_demand_add(out, WM_EMPTY, wm_json_get_text(c->params, "PolicySourceArn")); /* it says it all */
+    return WM_OK;
+}

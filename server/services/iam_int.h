@@ -218,6 +218,7 @@ IAM_DEMANDS(role);
 IAM_DEMANDS(new_role);
 IAM_DEMANDS(policy);
 IAM_DEMANDS(new_policy);
+IAM_DEMANDS(policy_source);
 
 /* ---- operations ---- */
 
