@@ -177,6 +177,13 @@ static const struct demand_row iam_rows[] = {
     {"AttachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"DetachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"GetAccountAuthorizationDetails", "{}", "*", NO_TYPE},
+    {"CreateAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
+    {"DeleteAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
+    {"ListAccountAliases", "{}", "*", NO_TYPE},
+    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
+    {"SimulateCustomPolicy", "{}", "*", NO_TYPE},
+    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
+    {"GetContextKeysForCustomPolicy", "{}", "*", NO_TYPE},
 };
 
 static const struct {
