@@ -57,6 +57,27 @@ static void addresses_are_in_blocks(void **state)
     }
 }
 
+/* This server speaks no TLS, so only a trusted proxy can say that its caller did. */
+static void tls_is_believed_of_trusted_proxies_only(void **state)
+{
+    (void)state;
+    struct wm_proxy_block trusted[1];
+    assert_int_equal(wm_proxy_block_parse(WM_LIT("127.0.0.1"), &trusted[0], NULL), WM_OK);
+    static const struct {
+        const char *peer, *proto;
+        bool secure;
+    } rows[] = {
+        {"127.0.0.1", "https", true},       {"127.0.0.1", "HTTPS", true},        {"127.0.0.1", "http", false},
+        {"127.0.0.1", "", false},           {"203.0.113.9", "https", false},     {"127.0.0.1", "https, http", false},
+        {"127.0.0.1", "http,https", false}, {"127.0.0.1", "https, https", true}, {"127.0.0.1", "https,", false},
+        {"127.0.0.1", "httpss", false},     {"127.0.0.1", ",", false},           {"junk", "https", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (wm_source_secure(wm_view_of(rows[i].peer), wm_view_of(rows[i].proto), trusted, 1) != rows[i].secure)
+            fail_msg("row %zu: %s from %s", i, rows[i].proto, rows[i].peer);
+    assert_false(wm_source_secure(WM_LIT("127.0.0.1"), WM_LIT("https"), NULL, 0));
+}
+
 static void proxy_blocks_are_checked(void **state)
 {
     (void)state;
@@ -92,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(source_ip_believes_only_trusted_proxies),
         cmocka_unit_test(addresses_are_in_blocks),
+        cmocka_unit_test(tls_is_believed_of_trusted_proxies_only),
         cmocka_unit_test(proxy_blocks_are_checked),
         cmocka_unit_test(ip_text_shows_mapped_addresses_as_ipv4),
     };
