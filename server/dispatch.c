@@ -98,6 +98,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     char message[256], hash[WM_SHA256_HEX_BYTES];
     const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
+    dispatch_set_caller(p); /* nobody, so far */
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);
 
     if (r->refused) { /* its body is not here, so nothing can be proven */
@@ -554,6 +555,6 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         dispatch_unrecorded(&p, status, seen);
     else
         r->unrecorded = r->seq == 0;
-    if (foldable && r->seq > 0 && r->status < 500)
+    if (foldable && r->seq > 0 && dispatch_is_foldable(&p, runs, network, &refused)) /* the caller may be another by now */
         wm_recorder_fold_begin(d->recorder, &refused);
 }
