@@ -311,10 +311,11 @@ static enum MHD_Result http_reply(struct exchange *x)
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, protocol->content_type);
     if (ok && r->error_code && protocol->error_header)
         ok = MHD_add_response_header(response, protocol->error_header, r->error_code);
-    char seconds[24];
-    (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
-    if (ok && r->retry_after_s)
+    if (ok && r->retry_after_s) {
+        char seconds[24];
+        (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+    }
     if (ok && (x->connection->loop->draining || r->refused))
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (ok)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "waymark/auth.h"
@@ -46,6 +47,7 @@
 static const struct wm_service *const services[] = {
     &wm_service_mediapackage,
     &wm_service_cloudtrail,
+    &wm_service_iam,
     &wm_service_sts,
 };
 
@@ -129,6 +131,15 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     }
     wm_wipe(given, sizeof given);
     return status;
+}
+
+/* When the file was written. It has just been read: if that cannot be told, then by now. */
+static struct wm_wall_ns file_time(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return wm_clock_wall(&wm_clock_system);
+    return (struct wm_wall_ns){st.st_mtim.tv_sec * WM_NS_PER_S + st.st_mtim.tv_nsec};
 }
 
 /* ---- keys ---- */
@@ -394,6 +405,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         return status;
     if (made)
         wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
+    d->env.root_since = file_time(path);
 
     for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
         status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);

@@ -50,6 +50,21 @@ enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_vi
     return status;
 }
 
+/* ---- forms ---- */
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool wm_text_only(struct wm_view text, const char *marks)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_alnum(text.ptr[i]) && (text.ptr[i] == '\0' || !strchr(marks, text.ptr[i])))
+            return false;
+    return true;
+}
+
 /* ---- redaction ---- */
 
 static bool is_upper(struct wm_view name)

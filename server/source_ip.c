@@ -63,19 +63,21 @@ bool wm_ip_network(struct wm_view text, uint8_t out[WM_IP_BYTES])
     return true;
 }
 
-static bool is_trusted(struct wm_view text, const struct wm_proxy_block *trusted, size_t n_trusted)
+bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view text)
 {
     uint8_t address[16];
     bool v4;
-    if (!address_parse(text, address, &v4))
-        return false;
-    for (size_t i = 0; i < n_trusted; i++) {
-        unsigned whole = trusted[i].prefix_bits / 8, rest = trusted[i].prefix_bits % 8;
-        uint8_t mask = (uint8_t)(0xff00u >> rest);
-        if (memcmp(address, trusted[i].address, whole) == 0 &&
-            (rest == 0 || (address[whole] & mask) == (trusted[i].address[whole] & mask)))
+    unsigned whole = b->prefix_bits / 8, rest = b->prefix_bits % 8;
+    uint8_t mask = (uint8_t)(0xff00u >> rest);
+    return address_parse(text, address, &v4) && memcmp(address, b->address, whole) == 0 &&
+           (rest == 0 || (address[whole] & mask) == (b->address[whole] & mask));
+}
+
+static bool is_trusted(struct wm_view text, const struct wm_proxy_block *trusted, size_t n_trusted)
+{
+    for (size_t i = 0; i < n_trusted; i++)
+        if (wm_proxy_block_has(&trusted[i], text))
             return true;
-    }
     return false;
 }
 

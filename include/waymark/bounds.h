@@ -54,6 +54,19 @@
 /* MediaPackage User Guide, "Tagging": tags of one resource. */
 #define WM_MAX_RESOURCE_TAGS 50u
 
+/* IAM API Reference, policyDocumentType: at most 131,072, blanks and all. */
+#define WM_MAX_POLICY_BYTES (128u * 1024u)
+/* IAM and AWS STS quotas: the largest policy is a role's inline ones, 10,240 characters without blanks. */
+#define WM_MAX_POLICY_CHARACTERS 10240u
+/* In one text of a policy; AWS names no limit. They are looked up before the text is compared, into a fixed array. */
+#define WM_MAX_POLICY_VARIABLES 16u
+/* IAM User Guide, "IAM and AWS STS quotas". */
+#define WM_MAX_USERS 5000u
+#define WM_MAX_GROUPS 300u
+#define WM_MAX_GROUPS_PER_USER 10u
+#define WM_MAX_ACCESS_KEYS_PER_USER 2u
+#define WM_MAX_IAM_TAGS 50u
+
 #define WM_MAX_PATH_BYTES 4096u
 
 #endif

@@ -38,6 +38,7 @@ struct wm_service_env {
     struct wm_board *board;
     const struct wm_clock *clock;
     const uint8_t *master_key;   /* 32 bytes: secrets given to callers are derived from it, never stored */
+    struct wm_wall_ns root_since; /* when root's credentials were made */
 };
 
 /** One call, as a handler sees it. Everything lives until the reply has been sent. */
@@ -92,6 +93,8 @@ struct wm_text_form {
     bool (*fits)(struct wm_view text);
     const char *must;             /* what a message says behind the member's name: "must begin with https://" */
 };
+/** Nothing but ASCII letters, digits and these marks? The empty text is. */
+bool wm_text_only(struct wm_view text, const char *marks);
 
 /** One input member of an operation. All that a row says is checked before the handler runs. */
 struct wm_member {
@@ -160,6 +163,7 @@ struct wm_json *wm_service_complete(struct wm_arena *a, const struct wm_member *
 
 extern const struct wm_service wm_service_mediapackage;
 extern const struct wm_service wm_service_cloudtrail;
+extern const struct wm_service wm_service_iam;
 extern const struct wm_service wm_service_sts;
 
 #endif

@@ -261,7 +261,7 @@ static const struct wm_text_form time_form = {
 
 static bool is_bucket(struct wm_view text)
 {
-    return mediapackage_only(text, ".-");
+    return wm_text_only(text, ".-");
 }
 
 /* S3 User Guide, "Bucket naming rules"; capitals are left to the bucket's own service to refuse. */

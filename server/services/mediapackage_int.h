@@ -41,8 +41,6 @@ extern const struct wm_text_form mediapackage_role_form;
 #define MEDIAPACKAGE_ARN_MEMBER(NAME, REQUIRED, FORM)                                                                  \
     {.name = (NAME), .type = WM_MEMBER_STRING, .required = (REQUIRED), .min = 20, .max = 2048, .form = (FORM)}
 
-/** Nothing but letters, digits and these marks? */
-bool mediapackage_only(struct wm_view text, const char *marks);
 /** Has this the form of an ARN of the service whose resource part begins so? */
 bool mediapackage_is_arn(struct wm_view text, const char *service, const char *resource);
 

@@ -25,7 +25,7 @@ struct wm_view mediapackage_wrong_tags(struct wm_arena *a, const struct wm_json 
     for (const struct wm_json *t = tags->first; t; t = t->next) {
         if (t->key.len < 1 || t->key.len > 128)
             return WM_LIT("A tag's key must have 1 to 128 characters");
-        if (!mediapackage_only(t->key, others) || !mediapackage_only(t->text, others))
+        if (!wm_text_only(t->key, others) || !wm_text_only(t->text, others))
             return wm_arena_printf(a, "Tag '%.*s': key and value may have letters, digits, blanks and %s only",
                                    WM_ARG(t->key), others + 1);
         if (starts_with_aws(t->key))

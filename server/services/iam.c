@@ -1,0 +1,62 @@
+/*
+ * AWS Identity and Access Management, 2010-05-08: the table of its operations.
+ *
+ * AWS answers and records IAM's calls in us-east-1, as those of a global service. There is one region here, so it is this
+ * server's: an SDK that is given the endpoint signs for its own region.
+ */
+#include "server/services/iam_int.h"
+
+#include "waymark/banned.h"
+
+static const char *const access_key_secrets[] = {"AccessKey.SecretAccessKey", NULL};
+
+#define READ(NAME, INPUT, RUN) {.name = (NAME), .read_only = true, .http_status = 200, .input = (INPUT), .run = (RUN)}
+#define WRITE(NAME, INPUT, RUN) {.name = (NAME), .http_status = 200, .input = (INPUT), .run = (RUN)}
+
+static const struct wm_operation operations[] = {
+    /* users, groups, access keys, the account */
+    WRITE("CreateUser", iam_create_user_input, iam_create_user),
+    READ("GetUser", iam_get_user_input, iam_get_user),
+    READ("ListUsers", iam_list_users_input, iam_list_users),
+    WRITE("UpdateUser", iam_update_user_input, iam_update_user),
+    WRITE("DeleteUser", iam_user_input, iam_delete_user),
+    WRITE("TagUser", iam_tag_user_input, iam_tag_user),
+    WRITE("UntagUser", iam_untag_user_input, iam_untag_user),
+    READ("ListUserTags", iam_list_of_user_input, iam_list_user_tags),
+    WRITE("PutUserPermissionsBoundary", iam_put_user_boundary_input, iam_put_user_boundary),
+    WRITE("DeleteUserPermissionsBoundary", iam_delete_user_boundary_input, iam_delete_user_boundary),
+    WRITE("CreateGroup", iam_create_group_input, iam_create_group),
+    READ("GetGroup", iam_get_group_input, iam_get_group),
+    READ("ListGroups", iam_list_groups_input, iam_list_groups),
+    WRITE("UpdateGroup", iam_update_group_input, iam_update_group),
+    WRITE("DeleteGroup", iam_group_input, iam_delete_group),
+    WRITE("AddUserToGroup", iam_membership_input, iam_add_user_to_group),
+    WRITE("RemoveUserFromGroup", iam_membership_input, iam_remove_user_from_group),
+    READ("ListGroupsForUser", iam_list_of_user_input, iam_list_groups_for_user),
+    {
+        .name = "CreateAccessKey",
+        .http_status = 200,
+        .input = iam_create_access_key_input,
+        .secret_output = access_key_secrets,
+        .run = iam_create_access_key,
+    },
+    READ("ListAccessKeys", iam_list_access_keys_input, iam_list_access_keys),
+    WRITE("UpdateAccessKey", iam_update_access_key_input, iam_update_access_key),
+    WRITE("DeleteAccessKey", iam_delete_access_key_input, iam_delete_access_key),
+    READ("GetAccessKeyLastUsed", iam_access_key_input, iam_get_access_key_last_used),
+    READ("GetAccountSummary", NULL, iam_get_account_summary),
+
+    /* roles, policies, simulation */
+};
+
+const struct wm_service wm_service_iam = {
+    .signing_name = "iam",
+    .event_source = "iam.amazonaws.com",
+    .api_version = "2010-05-08",
+    .query_xmlns = "https://iam.amazonaws.com/doc/2010-05-08/",
+    .redaction = "HIDDEN_DUE_TO_SECURITY_REASONS",
+    .validation_error = "ValidationError",
+    .validation_status = 400,
+    .operations = operations,
+    .n_operations = sizeof operations / sizeof operations[0],
+};
