@@ -249,7 +249,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
     };
     if (operation && p->params)
         record.request_parameters = wm_service_redact_params(a, service, operation, p->params);
-    if (operation && !operation->read_only && !failed)
+    if (operation && (!operation->read_only || operation->gives_access) && !failed)
         record.response_elements = wm_service_redact_output(a, service, operation, p->reply.document);
     if (!operation) {
         struct wm_json *asked = wm_json_new(a, WM_JSON_OBJECT);
@@ -335,7 +335,7 @@ static bool dispatch_may_answer(const struct dispatch *p, enum wm_status status)
     const struct wm_operation *operation = p->r->route.operation;
     bool full = status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED;
     WM_ASSERT(!operation || !operation->read_only || p->reply.n_changes == p->noted);
-    return full && p->d->answer_reads && operation && operation->read_only &&
+    return full && p->d->answer_reads && operation && operation->read_only && !operation->gives_access &&
            p->call.identity.type != WM_IDENTITY_UNKNOWN;
 }
 

@@ -119,6 +119,8 @@ struct wm_operation {
     const char *method;           /* REST: "GET"; NULL for services addressed by target or Action */
     const char *path;             /* REST: "/channels/{id}": each {name} is one segment, decoded once */
     bool read_only;
+    bool gives_access;            /* read only, but hands out credentials: its answer stands in the record all the same, and
+                                     it is never answered without one */
     int http_status;              /* of success: 200, 202, 204 */
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
