@@ -95,7 +95,10 @@ static const struct demand_row cloudtrail_rows[] = {
 };
 
 static const struct demand_row sts_rows[] = {
+    {"AssumeRole", "{}", NULL, "the handler asks, together with the role's trust policy"},
+    {"GetAccessKeyInfo", "{}", "*", NO_TYPE},
     {"GetCallerIdentity", "{}", NULL, "API Reference: no permissions are required, and none can be denied"},
+    {"GetSessionToken", "{}", NULL, "API Reference: policies cannot control authentication operations"},
 };
 
 #define NOOR IAM "user/media/noor #1"
