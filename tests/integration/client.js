@@ -19,7 +19,7 @@ const client = new sdk[name]({
 async function call({ operation, members }) {
   try {
     const { $metadata, ...answer } = await client.send(new sdk[operation + "Command"](members));
-    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode };
+    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode, attempts: $metadata.attempts };
   } catch (e) {
     const known = e instanceof sdk[name.replace(/Client$/, "ServiceException")];
     return {
