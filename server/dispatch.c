@@ -60,21 +60,6 @@ static enum wm_refusal refusal_of_signature(enum wm_sigv4_result result)
     return WM_REFUSE_SIGNATURE;
 }
 
-/* Who is calling, if anybody was proven to. */
-static void dispatch_set_caller(struct dispatch *p)
-{
-    p->call.principal = p->r->caller;
-    if (p->r->caller)
-        p->call.identity = p->r->caller->identity;
-    else
-        p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
-}
-
-static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result result, const char *message)
-{
-    dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
-}
-
 /* Has the source, or the principal, a call left? Else it is refused; true when the call may go on. */
 static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struct wm_view who)
 {
@@ -88,6 +73,21 @@ static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struc
     dispatch_refuse(p, WM_REFUSE_THROTTLED,
                     wm_throttle_sentence(throttle, kind, who, p->r->retry_after_s, &p->r->arena));
     return false;
+}
+
+/* Who is calling, if anybody was proven to. */
+static void dispatch_set_caller(struct dispatch *p)
+{
+    p->call.principal = p->r->caller;
+    if (p->r->caller)
+        p->call.identity = p->r->caller->identity;
+    else
+        p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
+}
+
+static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result result, const char *message)
+{
+    dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
 }
 
 /* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
@@ -118,11 +118,9 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
                                   service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now, &r->caller,
                                   message);
     }
-    if (result != WM_SIGV4_OK) {
+    if (result != WM_SIGV4_OK)
         dispatch_refuse_signature(p, result, message);
-        return false;
-    }
-    return dispatch_admit(p, WM_THROTTLE_PRINCIPAL, r->caller->identity.arn);
+    return result == WM_SIGV4_OK;
 }
 
 /* Find the operation and decode its parameters. True when it can run. */
@@ -403,35 +401,6 @@ static enum wm_status dispatch_finish(struct dispatch *p)
     return status;
 }
 
-/* Is who has proven to be calling still who he was, now that the call has its place among all others? */
-static bool dispatch_confirm(struct dispatch *p)
-{
-    char message[256];
-    const struct wm_principal *before = p->r->caller;
-    if (!before)
-        return false;
-    enum wm_sigv4_result result = wm_auth_confirm(p->d->auth, &p->claim, p->call.now, &p->r->caller, message);
-    if (p->r->caller != before) {
-        dispatch_set_caller(p);
-        dispatch_name(p);
-    }
-    if (result != WM_SIGV4_OK)
-        dispatch_refuse_signature(p, result, message);
-    return result == WM_SIGV4_OK;
-}
-
-/* The use of the caller's key goes with the call's own entry, whatever became of the call. */
-static void dispatch_note_use(struct dispatch *p)
-{
-    const struct wm_service *service = p->r->route.service;
-    struct wm_change use;
-    if (p->r->caller && service && p->reply.n_changes < WM_MAX_CHANGES &&
-        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use)) {
-        wm_reply_change(&p->reply, use.kind, use.id, use.document);
-        p->noted = true;
-    }
-}
-
 /* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
 static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
 {
@@ -461,6 +430,35 @@ static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call
     p->r->folded = true;
     atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
     return true;
+}
+
+/* Is who has proven to be calling still who he was, now that the call has its place among all others? */
+static bool dispatch_confirm(struct dispatch *p)
+{
+    char message[256];
+    const struct wm_principal *before = p->r->caller;
+    if (!before)
+        return false;
+    enum wm_sigv4_result result = wm_auth_confirm(p->d->auth, &p->claim, p->call.now, &p->r->caller, message);
+    if (p->r->caller != before) {
+        dispatch_set_caller(p);
+        dispatch_name(p);
+    }
+    if (result != WM_SIGV4_OK)
+        dispatch_refuse_signature(p, result, message);
+    return result == WM_SIGV4_OK;
+}
+
+/* The use of the caller's key goes with the call's own entry, whatever became of the call. */
+static void dispatch_note_use(struct dispatch *p)
+{
+    const struct wm_service *service = p->r->route.service;
+    struct wm_change use;
+    if (p->r->caller && service && p->reply.n_changes < WM_MAX_CHANGES &&
+        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use)) {
+        wm_reply_change(&p->reply, use.kind, use.id, use.document);
+        p->noted = true;
+    }
 }
 
 /*
@@ -529,7 +527,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache);
     dispatch_set_caller(&p);
-    runs = runs && dispatch_decode(&p);
+    runs = runs && dispatch_admit(&p, WM_THROTTLE_PRINCIPAL, p.call.identity.arn) && dispatch_decode(&p);
     dispatch_name(&p);
     struct wm_refused_call refused;
     uint8_t network[WM_IP_BYTES];
