@@ -95,7 +95,10 @@ static const struct demand_row cloudtrail_rows[] = {
 };
 
 static const struct demand_row sts_rows[] = {
+    {"AssumeRole", "{}", NULL, "the handler asks, together with the role's trust policy"},
+    {"GetAccessKeyInfo", "{}", "*", NO_TYPE},
     {"GetCallerIdentity", "{}", NULL, "API Reference: no permissions are required, and none can be denied"},
+    {"GetSessionToken", "{}", NULL, "API Reference: policies cannot control authentication operations"},
 };
 
 #define NOOR IAM "user/media/noor #1"
@@ -180,9 +183,9 @@ static const struct demand_row iam_rows[] = {
     {"CreateAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
     {"DeleteAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
     {"ListAccountAliases", "{}", "*", NO_TYPE},
-    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
+    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "role/ops/Night\"}", NIGHT, NULL},
+    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/noor\"}", IAM "user/noor", NULL}, /* no path */
     {"SimulateCustomPolicy", "{}", "*", NO_TYPE},
-    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
     {"GetContextKeysForCustomPolicy", "{}", "*", NO_TYPE},
 };
 
