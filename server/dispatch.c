@@ -1,5 +1,6 @@
 #include "server/dispatch.h"
 
+#include "server/source_ip.h"
 #include "waymark/bounds.h"
 #include "waymark/iam.h"
 #include "waymark/record.h"
@@ -75,6 +76,21 @@ static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result r
     dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
 }
 
+/* Has the source, or the principal, a call left? Else it is refused; true when the call may go on. */
+static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struct wm_view who)
+{
+    const struct wm_throttle *throttle = p->d->throttle;
+    if (!throttle)
+        return true;
+    int64_t wait_ns = wm_throttle_take(p->d->throttle, kind, who, wm_clock_mono(p->d->env->clock));
+    if (wait_ns == 0)
+        return true;
+    p->r->retry_after_s = (wait_ns + WM_NS_PER_S - 1) / WM_NS_PER_S;
+    dispatch_refuse(p, WM_REFUSE_THROTTLED,
+                    wm_throttle_sentence(throttle, kind, who, p->r->retry_after_s, &p->r->arena));
+    return false;
+}
+
 /* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
 static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cache)
 {
@@ -92,6 +108,8 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
         dispatch_refuse(p, r->refusal, wm_view_of(messages[r->refusal]));
         return false;
     }
+    if (!dispatch_admit(p, WM_THROTTLE_SOURCE, r->source_ip)) /* before the work that it would cost */
+        return false;
     if (result == WM_SIGV4_OK) {
         const struct wm_service *service = r->route.service;
         uint8_t sha[WM_SHA256_BYTES];
@@ -101,9 +119,11 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
                                   service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now, &r->caller,
                                   message);
     }
-    if (result != WM_SIGV4_OK)
+    if (result != WM_SIGV4_OK) {
         dispatch_refuse_signature(p, result, message);
-    return result == WM_SIGV4_OK;
+        return false;
+    }
+    return dispatch_admit(p, WM_THROTTLE_PRINCIPAL, r->caller->identity.arn);
 }
 
 /* Find the operation and decode its parameters. True when it can run. */
@@ -423,6 +443,37 @@ static void dispatch_note_use(struct dispatch *p)
     }
 }
 
+/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
+static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
+{
+    const struct wm_request *r = p->r;
+    if (runs || !p->d->record || p->reply.http_status >= 500)
+        return false;
+    bool known = wm_ip_network(r->source_ip, network);
+    *out = (struct wm_refused_call){
+        .source = r->source_ip,
+        .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
+        .principal = r->principal,
+        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
+        .event_name = r->event_name,
+        .error_code = wm_view_of(p->reply.error_code),
+    };
+    return true;
+}
+
+/* One of a flood that is only counted: answered without an entry. */
+static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
+{
+    dispatch_write_reply(p);
+    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
+        !wm_recorder_fold(p->d->recorder, call))
+        return false;
+    p->r->folded = true;
+    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    return true;
+}
+
 /*
  * Run the operation, if it was found and may run, and finish the call. What decides whether it may run is read under the
  * same lock, so that a permission which was taken away in an entry before this one is gone. A change takes effect where its
@@ -493,6 +544,11 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     dispatch_set_caller(&p);
     runs = runs && dispatch_decode(&p);
     dispatch_name(&p);
+    struct wm_refused_call refused;
+    uint8_t network[WM_IP_BYTES];
+    bool foldable = dispatch_is_foldable(&p, runs, network, &refused);
+    if (foldable && dispatch_fold(&p, &refused))
+        return;
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     enum wm_status status = dispatch_run(&p, runs, &seen);
@@ -500,4 +556,6 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         dispatch_unrecorded(&p, status, seen);
     else
         r->unrecorded = r->seq == 0;
+    if (foldable && r->seq > 0 && r->status < 500)
+        wm_recorder_fold_begin(d->recorder, &refused);
 }

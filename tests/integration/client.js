@@ -8,14 +8,18 @@ const name = Object.keys(sdk).find((k) => /^[A-Z]\w+Client$/.test(k));
 const client = new sdk[name]({
   endpoint: process.env.ENDPOINT,
   region: process.env.REGION,
-  credentials: { accessKeyId: process.env.KEY_ID, secretAccessKey: process.env.SECRET },
-  maxAttempts: 1,
+  credentials: {
+    accessKeyId: process.env.KEY_ID,
+    secretAccessKey: process.env.SECRET,
+    sessionToken: process.env.TOKEN || undefined,
+  },
+  maxAttempts: Number(process.env.MAX_ATTEMPTS || 1),
 });
 
 async function call({ operation, members }) {
   try {
     const { $metadata, ...answer } = await client.send(new sdk[operation + "Command"](members));
-    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode };
+    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode, attempts: $metadata.attempts };
   } catch (e) {
     const known = e instanceof sdk[name.replace(/Client$/, "ServiceException")];
     return {
