@@ -61,21 +61,6 @@ static enum wm_refusal refusal_of_signature(enum wm_sigv4_result result)
     return WM_REFUSE_SIGNATURE;
 }
 
-/* Who is calling, if anybody was proven to. */
-static void dispatch_set_caller(struct dispatch *p)
-{
-    p->call.principal = p->r->caller;
-    if (p->r->caller)
-        p->call.identity = p->r->caller->identity;
-    else
-        p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
-}
-
-static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result result, const char *message)
-{
-    dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
-}
-
 /* Has the source, or the principal, a call left? Else it is refused; true when the call may go on. */
 static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struct wm_view who)
 {
@@ -89,6 +74,21 @@ static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struc
     dispatch_refuse(p, WM_REFUSE_THROTTLED,
                     wm_throttle_sentence(throttle, kind, who, p->r->retry_after_s, &p->r->arena));
     return false;
+}
+
+/* Who is calling, if anybody was proven to. */
+static void dispatch_set_caller(struct dispatch *p)
+{
+    p->call.principal = p->r->caller;
+    if (p->r->caller)
+        p->call.identity = p->r->caller->identity;
+    else
+        p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
+}
+
+static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result result, const char *message)
+{
+    dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
 }
 
 /* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
@@ -119,11 +119,9 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
                                   service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now, &r->caller,
                                   message);
     }
-    if (result != WM_SIGV4_OK) {
+    if (result != WM_SIGV4_OK)
         dispatch_refuse_signature(p, result, message);
-        return false;
-    }
-    return dispatch_admit(p, WM_THROTTLE_PRINCIPAL, r->caller->identity.arn);
+    return result == WM_SIGV4_OK;
 }
 
 /* Find the operation and decode its parameters. True when it can run. */
@@ -404,6 +402,37 @@ static enum wm_status dispatch_finish(struct dispatch *p)
     return status;
 }
 
+/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
+static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
+{
+    const struct wm_request *r = p->r;
+    if (runs || !p->d->record || p->reply.http_status >= 500)
+        return false;
+    bool known = wm_ip_network(r->source_ip, network);
+    *out = (struct wm_refused_call){
+        .source = r->source_ip,
+        .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
+        .principal = r->principal,
+        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
+        .event_name = r->event_name,
+        .error_code = wm_view_of(p->reply.error_code),
+    };
+    return true;
+}
+
+/* One of a flood that is only counted: answered without an entry. */
+static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
+{
+    dispatch_write_reply(p);
+    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
+        !wm_recorder_fold(p->d->recorder, call))
+        return false;
+    p->r->folded = true;
+    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    return true;
+}
+
 /* Is who has proven to be calling still who he was, now that the call has its place among all others? */
 static bool dispatch_confirm(struct dispatch *p)
 {
@@ -441,37 +470,6 @@ static void dispatch_note_use(struct dispatch *p)
         wm_reply_change(&p->reply, use.kind, use.id, use.document);
         p->noted = true;
     }
-}
-
-/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
-static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
-{
-    const struct wm_request *r = p->r;
-    if (runs || !p->d->record || p->reply.http_status >= 500)
-        return false;
-    bool known = wm_ip_network(r->source_ip, network);
-    *out = (struct wm_refused_call){
-        .source = r->source_ip,
-        .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
-        .principal = r->principal,
-        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
-        .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
-        .event_name = r->event_name,
-        .error_code = wm_view_of(p->reply.error_code),
-    };
-    return true;
-}
-
-/* One of a flood that is only counted: answered without an entry. */
-static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
-{
-    dispatch_write_reply(p);
-    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
-        !wm_recorder_fold(p->d->recorder, call))
-        return false;
-    p->r->folded = true;
-    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
-    return true;
 }
 
 /*
@@ -542,7 +540,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache);
     dispatch_set_caller(&p);
-    runs = runs && dispatch_decode(&p);
+    runs = runs && dispatch_admit(&p, WM_THROTTLE_PRINCIPAL, p.call.identity.arn) && dispatch_decode(&p);
     dispatch_name(&p);
     struct wm_refused_call refused;
     uint8_t network[WM_IP_BYTES];

@@ -102,6 +102,12 @@ static const struct wm_operation operations[] = {
     OF_OWNER("Group", group),
     OF_OWNER("Role", role),
     READ("GetAccountAuthorizationDetails", all, iam_account_details_input, iam_get_account_details),
+
+    /* who may do what */
+    READ("SimulatePrincipalPolicy", policy_source, iam_simulate_principal_input, iam_simulate),
+    READ("SimulateCustomPolicy", all, iam_simulate_custom_input, iam_simulate),
+    READ("GetContextKeysForPrincipalPolicy", policy_source, iam_context_keys_principal_input, iam_get_context_keys),
+    READ("GetContextKeysForCustomPolicy", all, iam_context_keys_custom_input, iam_get_context_keys),
 };
 
 /* Callers are given NoSuchEntity. AWS's records of IAM say NoSuchEntityException, which is what is searched for. */

@@ -185,6 +185,12 @@ void iam_untag(struct wm_call *c, struct wm_json *stored);
 
 /* ---- pages ---- */
 
+/** Begin a page by parameters Marker and MaxItems, its elements to be in `list` of the document. May set r->error_code. */
+enum wm_status iam_page_begin(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const char *list,
+                              struct wm_page *out) WM_MUST_CHECK;
+/** Answer with the document: IsTruncated, and Marker where there is more. */
+enum wm_status iam_page_end(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const struct wm_page *page);
+
 /**
  * Answer with a page: parameters Marker and MaxItems; `list` in the answer is of what the source shows. Its `show` may
  * ask iam_below_prefix().
@@ -212,6 +218,7 @@ IAM_DEMANDS(role);
 IAM_DEMANDS(new_role);
 IAM_DEMANDS(policy);
 IAM_DEMANDS(new_policy);
+IAM_DEMANDS(policy_source);
 
 /* ---- operations ---- */
 

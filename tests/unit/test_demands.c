@@ -183,6 +183,10 @@ static const struct demand_row iam_rows[] = {
     {"AttachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"DetachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"GetAccountAuthorizationDetails", "{}", "*", NO_TYPE},
+    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "role/ops/Night\"}", NIGHT, NULL},
+    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/noor\"}", IAM "user/noor", NULL}, /* no path */
+    {"SimulateCustomPolicy", "{}", "*", NO_TYPE},
+    {"GetContextKeysForCustomPolicy", "{}", "*", NO_TYPE},
 };
 
 static const struct {
