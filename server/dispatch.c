@@ -1,5 +1,6 @@
 #include "server/dispatch.h"
 
+#include "server/source_ip.h"
 #include "waymark/bounds.h"
 #include "waymark/record.h"
 
@@ -50,6 +51,21 @@ static enum wm_refusal refusal_of_signature(enum wm_sigv4_result result)
     return WM_REFUSE_SIGNATURE;
 }
 
+/* Has the source, or the principal, a call left? Else it is refused; true when the call may go on. */
+static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struct wm_view who)
+{
+    const struct wm_throttle *throttle = p->d->throttle;
+    if (!throttle)
+        return true;
+    int64_t wait_ns = wm_throttle_take(p->d->throttle, kind, who, wm_clock_mono(p->d->env->clock));
+    if (wait_ns == 0)
+        return true;
+    p->r->retry_after_s = (wait_ns + WM_NS_PER_S - 1) / WM_NS_PER_S;
+    dispatch_refuse(p, WM_REFUSE_THROTTLED,
+                    wm_throttle_sentence(throttle, kind, who, p->r->retry_after_s, &p->r->arena));
+    return false;
+}
+
 /* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
 static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cache)
 {
@@ -68,6 +84,8 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
         dispatch_refuse(p, r->refusal, wm_view_of(messages[r->refusal]));
         return false;
     }
+    if (!dispatch_admit(p, WM_THROTTLE_SOURCE, r->source_ip)) /* before the work that it would cost */
+        return false;
     if (result == WM_SIGV4_OK) {
         const struct wm_service *service = r->route.service;
         uint8_t sha[WM_SHA256_BYTES];
@@ -79,7 +97,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     }
     if (result != WM_SIGV4_OK)
         dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&r->arena, wm_view_of(message)));
-    return result == WM_SIGV4_OK;
+    return result == WM_SIGV4_OK && dispatch_admit(p, WM_THROTTLE_PRINCIPAL, p->call.identity.arn);
 }
 
 /* Find the operation and decode its parameters. True when it can run. */
@@ -172,7 +190,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         .region = p->d->env->region,
         .source_ip = r->source_ip,
         .user_agent = wm_request_header(r, "user-agent"),
-        .error_code = wm_view_of(p->reply.error_code),
+        .error_code = wm_service_error_code(a, service, p->reply.error_code),
         .error_message = failed ? p->reply.error_message : WM_EMPTY,
         .request_id = WM_LIT(r->request_id),
         .event_id = WM_LIT(event_id),
@@ -316,6 +334,37 @@ static enum wm_status dispatch_finish(struct dispatch *p)
     return status;
 }
 
+/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
+static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
+{
+    const struct wm_request *r = p->r;
+    if (runs || !p->d->record || p->reply.http_status >= 500)
+        return false;
+    bool known = wm_ip_network(r->source_ip, network);
+    *out = (struct wm_refused_call){
+        .source = r->source_ip,
+        .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
+        .principal = r->principal,
+        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
+        .event_name = r->event_name,
+        .error_code = wm_view_of(p->reply.error_code),
+    };
+    return true;
+}
+
+/* One of a flood that is only counted: answered without an entry. */
+static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
+{
+    dispatch_write_reply(p);
+    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
+        !wm_recorder_fold(p->d->recorder, call))
+        return false;
+    p->r->folded = true;
+    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    return true;
+}
+
 /*
  * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
  * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
@@ -358,6 +407,11 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     wm_uuid(r->request_id);
     bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p);
     dispatch_name(&p);
+    struct wm_refused_call refused;
+    uint8_t network[WM_IP_BYTES];
+    bool foldable = dispatch_is_foldable(&p, runs, network, &refused);
+    if (foldable && dispatch_fold(&p, &refused))
+        return;
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     enum wm_status status = dispatch_run(&p, runs, &seen);
@@ -365,4 +419,6 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         dispatch_unrecorded(&p, status, seen);
     else
         r->unrecorded = r->seq == 0;
+    if (foldable && r->seq > 0 && r->status < 500)
+        wm_recorder_fold_begin(d->recorder, &refused);
 }

@@ -116,6 +116,7 @@ struct wm_server {
     struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
     atomic_bool serving;
     _Atomic uint64_t recorded;
+    _Atomic uint64_t folded;
     uint64_t calls_before;           /* as auth and recorder */
     struct wm_wall_ns started;
     struct wm_mono_ns started_mono;
@@ -310,6 +311,10 @@ static enum MHD_Result http_reply(struct exchange *x)
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, protocol->content_type);
     if (ok && r->error_code && protocol->error_header)
         ok = MHD_add_response_header(response, protocol->error_header, r->error_code);
+    char seconds[24];
+    (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
+    if (ok && r->retry_after_s)
+        ok = MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
     if (ok && (x->connection->loop->draining || r->refused))
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (ok)
@@ -446,7 +451,7 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     wm_dispatch(&s->dispatcher, loop->cache, &x->request);
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
-    if (x->request.seq == 0)
+    if (x->request.seq == 0 && !x->request.folded)
         count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
 
@@ -817,9 +822,9 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     s->started_mono = wm_clock_mono(o->env->clock);
     s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
                                            .record = o->record, .answer_reads = o->answer_reads,
-                                           .recorded = &s->recorded};
-    enum wm_status status = WM_OK;
-    if (o->threads < 1 || o->threads > 64)
+                                           .recorded = &s->recorded, .folded = &s->folded};
+    enum wm_status status = wm_throttle_new(o->source_limit, o->principal_limit, &s->dispatcher.throttle, err);
+    if (status == WM_OK && (o->threads < 1 || o->threads > 64))
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);
     if (status == WM_OK && o->n_trusted_proxies) {
         s->trusted = calloc(o->n_trusted_proxies, sizeof *s->trusted);
@@ -879,6 +884,9 @@ void wm_server_stop(struct wm_server *s, int64_t deadline_ms)
     for (size_t i = 0; i < s->n_loops; i++)
         loop_done(&s->loops[i]);
     free(s->loops);
+    if (s->dispatcher.recorder)
+        wm_recorder_fold_end(s->dispatcher.recorder); /* no call can come any more */
+    wm_throttle_free(s->dispatcher.throttle);
     if (s->listen_fd >= 0)
         (void)close(s->listen_fd); /* nothing was written to it */
     free(s->trusted);

@@ -350,6 +350,8 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .idle_timeout_ms = c->http.idle_timeout_ms,
         .trusted_proxies = c->http.trusted_proxies,
         .n_trusted_proxies = c->http.n_trusted_proxies,
+        .source_limit = {c->throttle.source_rate, c->throttle.source_burst},
+        .principal_limit = {c->throttle.principal_rate, c->throttle.principal_burst},
         .env = &d->env,
         .services = services,
         .n_services = sizeof services / sizeof services[0],
@@ -381,6 +383,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
         .ballast_bytes = WM_BALLAST_BYTES,
+        .fold_window_ms = c->throttle.fold_refused_ms,
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
     };

@@ -250,7 +250,7 @@ static bool walk_matches(const struct walk *w)
                 continue;
             }
         }
-        if (piece && s == w->subject.len) /* what the star would take more is missing behind it */
+        if (s == w->subject.len) /* what the star would take more is missing behind it */
             return false;
         if (!starred || star_s >= w->subject.len || (fixed_colons && w->subject.ptr[star_s] == ':'))
             return false;

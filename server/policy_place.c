@@ -15,9 +15,10 @@ struct walker {
     struct wm_policy_place place; /* of text.ptr[at] */
 };
 
+/* Those of JSON, and two more that our reader lets pass. */
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static bool is_continuation(char c) /* of a character of UTF-8 */
@@ -86,7 +87,7 @@ static void skip_value(struct walker *w)
     else if (c == '{' || c == '[')
         skip_container(w);
     else
-        while (w->at < w->text.len && !strchr(",]} \t\r\n", walker_peek(w)))
+        while (w->at < w->text.len && !strchr(",]}", walker_peek(w)) && !is_blank(walker_peek(w)))
             walker_step(w);
 }
 

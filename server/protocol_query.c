@@ -368,6 +368,7 @@ static const char *query_refusal(enum wm_refusal why, int *out_http_status)
         [WM_REFUSE_MALFORMED_BODY] = {"MalformedQueryString", 400},
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLarge", 413},
         [WM_REFUSE_TOO_SLOW] = {"RequestTimeout", 408},
+        [WM_REFUSE_THROTTLED] = {"Throttling", 429},
         [WM_REFUSE_UNAVAILABLE] = {"ServiceUnavailable", 503},
         [WM_REFUSE_INTERNAL] = {"InternalFailure", 500},
     };

@@ -38,9 +38,10 @@ void wm_request_clear(struct wm_request *r)
     r->refused = false;
     r->status = 0;
     r->error_code = NULL;
+    r->retry_after_s = 0;
     r->request_id[0] = '\0';
     r->seq = 0;
-    r->unrecorded = false;
+    r->folded = r->unrecorded = false;
 }
 
 void wm_request_done(struct wm_request *r)

@@ -34,11 +34,13 @@ struct wm_request {
     /* what goes back */
     int status;
     const char *error_code;              /* NULL: success */
+    int64_t retry_after_s;               /* 0: nothing is said of it */
     struct wm_buf out;
     char request_id[WM_UUID_BYTES];
 
     /* how it is recorded */
     uint64_t seq;                        /* of its entry; 0: none */
+    bool folded;                         /* it has none, and is counted with others that were refused */
     bool unrecorded;                     /* it has none, and was answered all the same, as the settings say */
     struct wm_buf record;
     struct wm_arena arena;

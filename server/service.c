@@ -184,6 +184,14 @@ struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_ser
     return copy;
 }
 
+struct wm_view wm_service_error_code(struct wm_arena *a, const struct wm_service *service, const char *code)
+{
+    for (const char *const *e = service ? service->exceptions : NULL; code && e && *e; e++)
+        if (strcmp(*e, code) == 0)
+            return wm_arena_printf(a, "%sException", code);
+    return wm_view_of(code);
+}
+
 /* ---- what was not given ---- */
 
 static struct wm_json *initial_value(struct wm_arena *a, const struct wm_member *m)

@@ -53,6 +53,16 @@ void wm_ip_text(const struct sockaddr *address, char out[WM_IP_TEXT_BYTES])
     }
 }
 
+bool wm_ip_network(struct wm_view text, uint8_t out[WM_IP_BYTES])
+{
+    bool v4;
+    if (!address_parse(text, out, &v4))
+        return false;
+    if (memcmp(out, mapped_prefix, sizeof mapped_prefix) != 0)
+        memset(out + WM_IP_BYTES / 2, 0, WM_IP_BYTES / 2);
+    return true;
+}
+
 bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view text)
 {
     uint8_t address[16];

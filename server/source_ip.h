@@ -26,6 +26,10 @@ enum wm_status wm_proxy_block_parse(struct wm_view text, struct wm_proxy_block *
 /** Is this address, in text form, within the block? False when it is no address. */
 bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view address);
 
+#define WM_IP_BYTES 16
+/** What one host is given of an address: all of an IPv4 one, the /64 of an IPv6 one, the rest zero. False: it is none. */
+bool wm_ip_network(struct wm_view text, uint8_t out[WM_IP_BYTES]);
+
 /** Text of a socket address; IPv4-mapped IPv6 as IPv4. */
 void wm_ip_text(const struct sockaddr *address, char out[WM_IP_TEXT_BYTES]);
 

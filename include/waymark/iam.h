@@ -25,7 +25,8 @@
  *                    or role id
  *
  * A policy's text is stored as it was given, since that is what Get… answers with. A user's Groups and the documents of
- * kind iam.member say the same from both sides, and change in one call. Managed policies of AWS itself are in our code and have no document.
+ * kind iam.member say the same from both sides, and change in one call. Managed policies of AWS itself are in our code and
+ * have no document.
  *
  * The secret of an access key is nowhere: it is derived from the master key, the key's id and its Seed, which is random
  * and of no use without the master key (wm_iam_secret()). So neither journal nor state nor a backup of them holds one, and

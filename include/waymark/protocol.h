@@ -27,6 +27,7 @@ enum wm_refusal {
     WM_REFUSE_MALFORMED_BODY,
     WM_REFUSE_BODY_TOO_LARGE,
     WM_REFUSE_TOO_SLOW,
+    WM_REFUSE_THROTTLED,   /* too many calls of one principal or source */
     WM_REFUSE_UNAVAILABLE, /* the journal does not take entries */
     WM_REFUSE_INTERNAL,
     WM_REFUSE_COUNT

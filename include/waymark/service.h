@@ -134,6 +134,9 @@ struct wm_service {
     const char *redaction;        /* what stands for a secret in records: "***" or "HIDDEN_DUE_TO_SECURITY_REASONS" */
     const char *validation_error; /* name and status for a missing, unknown-typed or out-of-range member */
     int validation_status;
+    /** Errors that records name by their shape in the model, with "Exception" behind the code that callers are given; ended
+     *  by NULL; NULL: none. */
+    const char *const *exceptions;
     const struct wm_operation *operations;
     size_t n_operations;
 };
@@ -151,6 +154,9 @@ struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_ser
  */
 struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
                                          const struct wm_operation *operation, const struct wm_json *document);
+
+/** errorCode of the record, in the arena where it is another than the caller's. Empty for NULL: the call succeeded. */
+struct wm_view wm_service_error_code(struct wm_arena *a, const struct wm_service *service, const char *code);
 
 /**
  * What a resource keeps of an input: a copy of the members that were given, in the order of the rows, and for those that

@@ -49,6 +49,13 @@ static const struct wm_operation operations[] = {
     /* roles, policies, simulation */
 };
 
+/* Callers are given NoSuchEntity, and AWS's own records of IAM say NoSuchEntityException: so do those who look for it. */
+static const char *const exceptions[] = {
+    "ConcurrentModification", "DeleteConflict",      "EntityAlreadyExists", "EntityTemporarilyUnmodifiable",
+    "InvalidInput",           "LimitExceeded",       "MalformedPolicyDocument", "NoSuchEntity",
+    "PolicyEvaluation",       "PolicyNotAttachable", "UnmodifiableEntity",  NULL,
+};
+
 const struct wm_service wm_service_iam = {
     .signing_name = "iam",
     .event_source = "iam.amazonaws.com",
@@ -57,6 +64,7 @@ const struct wm_service wm_service_iam = {
     .redaction = "HIDDEN_DUE_TO_SECURITY_REASONS",
     .validation_error = "ValidationError",
     .validation_status = 400,
+    .exceptions = exceptions,
     .operations = operations,
     .n_operations = sizeof operations / sizeof operations[0],
 };

@@ -26,8 +26,13 @@ static enum wm_status no_such_key(struct wm_call *c, struct wm_reply *r, struct 
 /* The key's document. WM_E_CORRUPT: a user's document names it, and it is not there. */
 static enum wm_status read_key(struct wm_call *c, struct wm_view id, struct wm_json **out)
 {
-    enum wm_status status = wm_iam_get(c->state, c->arena, WM_IAM_ACCESS_KEY, id, out);
-    return status == WM_OK && !wm_json_get(*out, "UserName") ? WM_E_CORRUPT : status;
+    struct wm_json *key = NULL;
+    *out = NULL;
+    enum wm_status status = wm_iam_get(c->state, c->arena, WM_IAM_ACCESS_KEY, id, &key);
+    if (status == WM_OK && (!wm_json_get(key, "UserName") || !wm_json_get(key, "Status")))
+        return WM_E_CORRUPT;
+    *out = key;
+    return status;
 }
 
 /* The user whom the parameters, or the caller, name. Where there is none, the reply is made, and *out is NULL. */

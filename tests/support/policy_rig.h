@@ -41,16 +41,22 @@ static inline void rig_keys(struct policy_request_rig *rig, const char *text)
     rig->q.n_keys = n;
 }
 
-/* The policy of a text with ' for " and ` for '. */
-static inline enum wm_status rig_compile(const char *quoted, enum wm_policy_kind kind, struct wm_policy **out,
+/* A text with ' for " and ` for '; for free(). */
+static inline char *rig_quoted(const char *text)
+{
+    char *copy = wm_view_dup(wm_view_of(text));
+    WM_ASSERT(copy);
+    for (char *c = copy; *c; c++)
+        *c = *c == '\'' ? '"' : *c == '`' ? '\'' : *c;
+    return copy;
+}
+
+static inline enum wm_status rig_compile(const char *text, enum wm_policy_kind kind, struct wm_policy **out,
                                          struct wm_err *err)
 {
-    char *text = wm_view_dup(wm_view_of(quoted));
-    WM_ASSERT(text);
-    for (char *c = text; *c; c++)
-        *c = *c == '\'' ? '"' : *c == '`' ? '\'' : *c;
-    enum wm_status status = wm_policy_compile(wm_view_of(text), kind, out, err);
-    free(text); /* the policy keeps nothing of it: ASan would tell */
+    char *quoted = rig_quoted(text);
+    enum wm_status status = wm_policy_compile(wm_view_of(quoted), kind, out, err);
+    free(quoted); /* the policy keeps nothing of it: ASan would tell */
     return status;
 }
 

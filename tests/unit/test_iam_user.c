@@ -309,6 +309,22 @@ static void an_account_has_a_bounded_number_of_users(void **state)
     assert_iam_refused(f, 409, "LimitExceeded", "Cannot exceed quota for UsersPerAccount: 5000");
 }
 
+static void records_name_errors_by_their_shape(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][2] = {
+        {"NoSuchEntity", "NoSuchEntityException"}, {"DeleteConflict", "DeleteConflictException"},
+        {"ValidationError", "ValidationError"},    {"AccessDenied", "AccessDenied"},
+        {"SignatureDoesNotMatch", "SignatureDoesNotMatch"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_true(
+            wm_view_eq_str(wm_service_error_code(&f->arena, &wm_service_iam, cases[i][0]), cases[i][1]));
+    assert_true(wm_view_eq_str(wm_service_error_code(&f->arena, &wm_service_mediapackage, "NoSuchEntity"), "NoSuchEntity"));
+    assert_true(wm_view_eq_str(wm_service_error_code(&f->arena, NULL, "NoSuchEntity"), "NoSuchEntity"));
+    assert_int_equal(wm_service_error_code(&f->arena, &wm_service_iam, NULL).len, 0);
+}
+
 static void the_summary_counts(void **state)
 {
     struct fixture *f = *state;
@@ -335,6 +351,7 @@ int main(void)
         USER(a_user_in_use_is_not_deleted),
         USER(boundaries_are_put_replaced_and_removed),
         USER(an_account_has_a_bounded_number_of_users),
+        USER(records_name_errors_by_their_shape),
         USER(the_summary_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

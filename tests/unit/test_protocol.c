@@ -854,6 +854,7 @@ static void refusals_have_names_and_statuses(void **state)
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLargeException", "RequestEntityTooLargeException",
                                       "RequestEntityTooLarge", 413, 413},
         [WM_REFUSE_TOO_SLOW] = {"RequestTimeoutException", "RequestTimeoutException", "RequestTimeout", 408, 408},
+        [WM_REFUSE_THROTTLED] = {"TooManyRequestsException", "ThrottlingException", "Throttling", 429, 429},
         [WM_REFUSE_UNAVAILABLE] = {"ServiceUnavailableException", "ServiceUnavailableException", "ServiceUnavailable", 503,
                                    503},
         [WM_REFUSE_INTERNAL] = {"InternalServerErrorException", "InternalFailure", "InternalFailure", 500, 500},
