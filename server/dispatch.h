@@ -1,5 +1,5 @@
 /**
- * The one path of a call: authenticate, find the operation, decode, run, record, and write the reply. A handler cannot
+ * The one path of a call: authenticate, find the operation, decode, permit, run, record, and write the reply. A handler cannot
  * forget to be recorded, and what is refused on the way is recorded like what succeeds.
  */
 #ifndef WAYMARK_SERVER_DISPATCH_H

@@ -85,6 +85,7 @@ struct exchange {
     struct connection *connection;
     bool headers_taken;
     struct wm_buf forwarded;         /* X-Forwarded-For, all lines of it */
+    struct wm_buf forwarded_proto;   /* X-Forwarded-Proto, likewise */
     uint64_t body_bytes;             /* received, also those not kept */
     struct exchange *next;           /* on loop->waiting or loop->spare */
 };
@@ -158,6 +159,7 @@ static struct exchange *exchange_take(struct http_loop *loop)
     x->magic = EXCHANGE_MAGIC;
     wm_request_init(&x->request, (size_t)loop->server->o.max_body_bytes);
     wm_buf_init(&x->forwarded, (size_t)loop->server->o.connection_memory_bytes);
+    wm_buf_init(&x->forwarded_proto, (size_t)loop->server->o.connection_memory_bytes);
     return x;
 }
 
@@ -167,6 +169,7 @@ static void exchange_give_back(struct http_loop *loop, struct exchange *x)
     x->connection = NULL;
     x->headers_taken = false;
     wm_buf_clear(&x->forwarded);
+    wm_buf_clear(&x->forwarded_proto);
     x->body_bytes = 0;
     x->next = loop->spare;
     loop->spare = x;
@@ -266,19 +269,30 @@ static enum MHD_Result http_take_header(void *cls, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
-/* X-Forwarded-For as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
+static void forwarded_add(struct wm_buf *list, const char *value, size_t value_len)
+{
+    if (list->len)
+        wm_buf_add_char(list, ',');
+    wm_buf_add(list, value, value_len);
+}
+
+/* X-Forwarded-… as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
  * client's. Apart from the other headers, so that no number of them can push it out. */
 static enum MHD_Result http_take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                            const char *value, size_t value_len)
 {
     struct exchange *x = cls;
     (void)kind;
-    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for")) {
-        if (x->forwarded.len)
-            wm_buf_add_char(&x->forwarded, ',');
-        wm_buf_add(&x->forwarded, value, value_len);
-    }
+    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for"))
+        forwarded_add(&x->forwarded, value, value_len);
+    else if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-proto"))
+        forwarded_add(&x->forwarded_proto, value, value_len);
     return MHD_YES;
+}
+
+static struct wm_view forwarded_text(const struct wm_buf *list)
+{
+    return wm_buf_status(list) == WM_OK ? wm_buf_view(list) : WM_EMPTY;
 }
 
 static void exchange_take_headers(struct exchange *x, const char *method)
@@ -289,9 +303,10 @@ static void exchange_take_headers(struct exchange *x, const char *method)
     (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_header, r);
     if (s->n_trusted)
         (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_forwarded, x);
-    struct wm_view forwarded = wm_buf_status(&x->forwarded) == WM_OK ? wm_buf_view(&x->forwarded) : WM_EMPTY;
+    struct wm_view peer = wm_view_of(x->connection->peer);
     /* a copy, because the call may outlive its connection */
-    r->source_ip = wm_arena_copy(&r->arena, wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted));
+    r->source_ip = wm_arena_copy(&r->arena, wm_source_ip(peer, forwarded_text(&x->forwarded), s->trusted, s->n_trusted));
+    r->secure = wm_source_secure(peer, forwarded_text(&x->forwarded_proto), s->trusted, s->n_trusted);
     x->headers_taken = true;
 }
 
@@ -734,6 +749,7 @@ static void loop_done(struct http_loop *loop)
         loop->spare = x->next;
         wm_request_done(&x->request);
         wm_buf_done(&x->forwarded);
+        wm_buf_done(&x->forwarded_proto);
         free(x);
     }
     wm_sigv4_cache_free(loop->cache);

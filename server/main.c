@@ -391,22 +391,6 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (status != WM_OK)
         return status;
 
-    if (!data_path(c, "credentials", path))
-        return path_too_long(c, err);
-    const struct wm_auth_options auth = {
-        .io = &wm_io_posix,
-        .credentials_path = path,
-        .account_id = wm_view_of(c->account_id),
-        .region = wm_view_of(c->region),
-    };
-    bool made = false;
-    status = wm_auth_open(&auth, &d->auth, &made, err);
-    if (status != WM_OK)
-        return status;
-    if (made)
-        wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
-    d->env.root_since = file_time(path);
-
     for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
         status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
     if (status != WM_OK)
@@ -422,8 +406,26 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);
-    if (status == WM_OK)
-        status = trails_open(d, err);
+    if (status != WM_OK)
+        return status;
+    if (!data_path(c, "credentials", path))
+        return path_too_long(c, err);
+    const struct wm_auth_options auth = {
+        .io = &wm_io_posix,
+        .credentials_path = path,
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
+        .state = d->recorder->state,
+        .master_key = d->master_key,
+    };
+    bool made = false;
+    status = wm_auth_open(&auth, &d->auth, &made, err);
+    if (status != WM_OK)
+        return status;
+    if (made)
+        wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
+    d->env.root_since = file_time(path);
+    status = trails_open(d, err);
     if (status != WM_OK)
         return status;
     d->env.board = d->recorder->board;

@@ -341,14 +341,17 @@ static bool is_root(const struct wm_monitor *m, struct wm_sigv4_cache *cache, co
     char message[256], hash[WM_SHA256_HEX_BYTES];
     uint8_t sha[WM_SHA256_BYTES];
     struct wm_sigv4_claim claim;
-    struct wm_identity who;
+    const struct wm_principal *who = NULL;
     wm_sha256(r->body.data, r->body.len, sha);
     wm_hex(sha, sizeof sha, hash);
     const struct wm_sigv4_request request = wm_request_as_signed(r, hash);
-    return wm_sigv4_parse(&request, &claim, message) == WM_SIGV4_OK &&
-           wm_auth_identify(m->dispatcher->auth, cache, &request, &claim, WM_LIT(STATUS_SIGNING_NAME),
-                            wm_clock_wall(m->dispatcher->env->clock), &who, message) == WM_SIGV4_OK &&
-           who.type == WM_IDENTITY_ROOT;
+    if (wm_sigv4_parse(&request, &claim, message) != WM_SIGV4_OK ||
+        wm_auth_identify(m->dispatcher->auth, cache, &request, &claim, WM_LIT(STATUS_SIGNING_NAME),
+                         wm_clock_wall(m->dispatcher->env->clock), &who, message) != WM_SIGV4_OK)
+        return false;
+    bool root = who->identity.type == WM_IDENTITY_ROOT;
+    wm_principal_release(who);
+    return root;
 }
 
 static void answer_status(const struct wm_monitor *m, struct wm_request *r)

@@ -70,8 +70,7 @@ struct walk {
     enum wm_status status;
 };
 
-/* Is there room for one more of what is wanted? If not, the page is over. */
-static bool page_takes(struct wm_page *p, struct wm_json *shown)
+bool wm_page_takes(struct wm_page *p, struct wm_json *shown)
 {
     if (p->list->count == p->max) {
         p->more = true;
@@ -93,7 +92,7 @@ static bool walk_add(struct walk *w, struct wm_view id, struct wm_view document)
     w->status = w->from->show(w->call, w->from->arg, document, &shown);
     if (w->status == WM_OK)
         w->status = wm_arena_status(w->call->arena);
-    if (w->status != WM_OK || (shown && !page_takes(p, shown)))
+    if (w->status != WM_OK || (shown && !wm_page_takes(p, shown)))
         return false;
     p->last = id;
     return true;
@@ -170,7 +169,7 @@ enum wm_status wm_page_elements(struct wm_call *c, struct wm_page *p, const stru
             status = wm_arena_status(c->arena);
         if (status != WM_OK)
             return status;
-        if (!page_takes(p, shown))
+        if (shown && !wm_page_takes(p, shown))
             break;
         p->last = sorted[i].id;
     }

@@ -119,6 +119,8 @@ static const char *rest_refusal(enum wm_refusal why, int *out_http_status)
         [WM_REFUSE_SIGNATURE] = {"InvalidSignatureException", 403},
         [WM_REFUSE_EXPIRED] = {"InvalidSignatureException", 403},
         [WM_REFUSE_UNKNOWN_KEY] = {"UnrecognizedClientException", 403},
+        [WM_REFUSE_EXPIRED_TOKEN] = {"ExpiredTokenException", 403},
+        [WM_REFUSE_DENIED] = {"AccessDeniedException", 403},
         [WM_REFUSE_MALFORMED_BODY] = {"SerializationException", 400},
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLargeException", 413},
         [WM_REFUSE_TOO_SLOW] = {"RequestTimeoutException", 408},

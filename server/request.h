@@ -10,6 +10,7 @@
 #include "waymark/arena.h"
 #include "waymark/buf.h"
 #include "waymark/hash.h"
+#include "waymark/principal.h"
 #include "waymark/protocol.h"
 #include "waymark/sigv4.h"
 
@@ -22,12 +23,14 @@ struct wm_request {
     size_t n_headers;
     struct wm_buf body;
     struct wm_view source_ip;
+    bool secure;                         /* the caller spoke TLS, to a trusted proxy */
     bool refused;                        /* before dispatch, by http.c: `refusal` says why */
     enum wm_refusal refusal;
 
     /* what is decided */
     struct wm_route route;               /* route.protocol is set once dispatched */
     struct wm_view event_name;           /* as recorded */
+    const struct wm_principal *caller;   /* held; NULL: nobody was proven */
     struct wm_view principal;            /* ARN, or the access key that was claimed; may be empty */
     char claimed_key[128];               /* of a caller who was not proven; the longest that there is, or cut */
 

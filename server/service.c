@@ -50,6 +50,24 @@ enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_vi
     return status;
 }
 
+/* ---- permission ---- */
+
+enum wm_status wm_service_demands(const struct wm_service *service, struct wm_call *c, struct wm_demands *out)
+{
+    struct wm_view own = wm_arena_printf(c->arena, "%s:%s", service->signing_name, c->operation->name);
+    out->n = 0;
+    out->request_tags = out->tag_keys = NULL;
+    enum wm_status status = c->operation->demands ? c->operation->demands(c, out) : WM_OK;
+    if (status != WM_OK)
+        return status;
+    if (out->n == 0)
+        (void)wm_demand_add(out, own, WM_EMPTY); /* the caller looks at all of them */
+    for (size_t i = 0; i < out->n; i++)
+        if (!out->all[i].action.len)
+            out->all[i].action = own;
+    return wm_arena_status(c->arena);
+}
+
 /* ---- forms ---- */
 
 static bool is_alnum(char c)

@@ -98,3 +98,15 @@ struct wm_view wm_source_ip(struct wm_view peer, struct wm_view forwarded_for, c
     }
     return source;
 }
+
+bool wm_source_secure(struct wm_view peer, struct wm_view forwarded_proto, const struct wm_proxy_block *trusted,
+                      size_t n_trusted)
+{
+    struct wm_view rest = forwarded_proto;
+    if (!rest.len || !is_trusted(peer, trusted, n_trusted))
+        return false;
+    while (rest.ptr)
+        if (!wm_view_ieq_str(wm_view_trim(wm_view_split(&rest, ',')), "https"))
+            return false;
+    return true;
+}

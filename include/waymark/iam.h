@@ -16,10 +16,12 @@
  *   iam.group-name   name            GroupId
  *   iam.member       GroupId/UserId  UserName(as given)
  *   iam.role         name            RoleName RoleId Path Arn CreateDate Description? MaxSessionDuration Tags[]
- *                                    AssumeRolePolicyDocument(text) Policies{} Attached[] PermissionsBoundary?
+ *                                    AssumeRolePolicyDocument(text) Trusted{ARN: unique id} Policies{} Attached[]
+ *                                    PermissionsBoundary?
  *   iam.policy       ARN             PolicyName PolicyId Path Arn CreateDate UpdateDate Description? Tags[]
- *                                    AttachmentCount PermissionsBoundaryUsageCount DefaultVersionId NextVersion
- *                                    Versions[{VersionId, CreateDate, Document(text)}]
+ *                                    DefaultVersionId NextVersion Versions[{VersionId, CreateDate, Document(text)}]
+ *   iam.policy-use   ARN             AttachmentCount PermissionsBoundaryUsageCount; none: both are 0. Also of AWS's
+ *                                    own policies, and apart from the policy, which may be long
  *   iam.access-key   access key id   AccessKeyId UserName(as given) UserId Status(Active, Inactive) CreateDate Seed
  *   iam.last-used    access key id,  LastUsedDate ServiceName Region
  *                    or role id
@@ -48,6 +50,7 @@
 #define WM_IAM_MEMBER "iam.member"
 #define WM_IAM_ROLE "iam.role"
 #define WM_IAM_POLICY "iam.policy"
+#define WM_IAM_POLICY_USE "iam.policy-use"
 #define WM_IAM_ACCESS_KEY "iam.access-key"
 #define WM_IAM_LAST_USED "iam.last-used"
 
@@ -83,5 +86,40 @@ struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name);
  */
 enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
                           struct wm_json **out) WM_MUST_CHECK;
+
+/**
+ * Whom a trust policy names: the unique ids of the users and roles of ours that it has the ARNs of, for a role's Trusted.
+ * @param policy  was compiled as a trust policy
+ * @param out     object {ARN: unique id}
+ * @return WM_OK; WM_E_INVALID (it names somebody that there is not; *err has the sentence); WM_E_NOMEM; WM_E_CORRUPT
+ * @locks state held
+ */
+enum wm_status wm_iam_trusted(struct wm_state *s, struct wm_arena *a, struct wm_view account_id, struct wm_view policy,
+                              struct wm_json **out, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * The trust policy of a role as it holds now, which is what GetRole shows and AssumeRole asks: the text as it was given,
+ * but the unique id of whoever had an ARN, where that is gone or another's today. Nobody has that id.
+ * @param role  its document
+ * @locks state held
+ */
+enum wm_status wm_iam_trust(struct wm_state *s, struct wm_arena *a, const struct wm_json *role,
+                            struct wm_view *out) WM_MUST_CHECK;
+
+/** A managed policy of AWS itself. It has one version, v1. */
+struct wm_iam_managed {
+    const char *name;
+    const char *created; /* ISO 8601 */
+    const char *description;
+    const char *document;
+};
+/** What stands behind the partition in the ARN of such a policy; its name follows. */
+#define WM_IAM_MANAGED_OWNER "iam::aws:policy/"
+
+/** One after the other, in the order of their names; NULL behind the last. */
+const struct wm_iam_managed *wm_iam_managed_at(size_t i);
+/** By its ARN; NULL when it is none of them. */
+const struct wm_iam_managed *wm_iam_managed_find(struct wm_view arn);
+/** Its document; empty when the ARN is of none of them. */
+struct wm_view wm_iam_managed_policy(struct wm_view arn);
 
 #endif

@@ -31,6 +31,9 @@ enum wm_status wm_page_begin(struct wm_call *c, struct wm_page *p, struct wm_vie
 /** The token of the next page, in the arena. Empty: there is none, or no memory. */
 struct wm_view wm_page_token(struct wm_call *c, const struct wm_page *p);
 
+/** Push one more, from elsewhere. False: the page is full, and over (`more`), or memory is short. */
+bool wm_page_takes(struct wm_page *p, struct wm_json *shown);
+
 /** Where documents come from, and what callers see of them. */
 struct wm_page_source {
     struct wm_view kind;   /* documents of this kind */
@@ -48,7 +51,7 @@ enum wm_status wm_page_documents(struct wm_call *c, struct wm_page *p, const str
 /**
  * Elements of one document, in the order of their ids: their text, or their member `name`, or their key in an object.
  * @param name  NULL: strings in a list, or members of an object
- * @param show  what callers see of one; NULL: a copy
+ * @param show  what callers see of one, in *out; left NULL where it is not wanted. NULL: a copy
  * @return WM_OK; WM_E_NOMEM; what show returns
  */
 enum wm_status wm_page_elements(struct wm_call *c, struct wm_page *p, const struct wm_json *elements, const char *name,

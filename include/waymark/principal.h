@@ -2,6 +2,8 @@
  * A principal: who may call, as loaded from the state; what its permissions are made of. Loaded when a call with its
  * access key comes in, kept until the identities change, immutable between.
  *
+ * A policy that cannot be read any more, or is not there any more, stands in it as one that denies everything.
+ *
  * @thread http   @locks none
  */
 #ifndef WAYMARK_PRINCIPAL_H
@@ -32,7 +34,7 @@ struct wm_principal {
     struct wm_view iam_arn;    /* of the user or role itself, arn:aws:iam:: (aws:PrincipalArn); root's for root */
     struct wm_view secret;     /* that its requests are signed with */
     struct wm_wall_ns expires; /* 0 ns: a long-term key */
-    bool everything;           /* root, without a session: no policy is asked */
+    bool everything;           /* root: no policy is asked */
     const struct wm_principal_policy *policies; /* identity-based; any may allow */
     size_t n_policies;
     const struct wm_policy *boundary;           /* NULL: none; else it must allow as well */
@@ -41,5 +43,8 @@ struct wm_principal {
     const struct wm_principal_tag *tags;
     size_t n_tags;
 };
+
+/** Let go of one that was handed out to be held (auth.h). NULL allowed. @thread any   @locks none */
+void wm_principal_release(const struct wm_principal *p);
 
 #endif

@@ -1,6 +1,6 @@
 /**
  * A service: its operation table and handlers. The dispatcher does everything else for all of them alike:
- * authenticate, find the operation, decode and check the parameters, run, record, wait, reply. A handler cannot forget
+ * authenticate, find the operation, decode and check the parameters, ask whether the caller may, run, record, wait, reply. A handler cannot forget
  * to be recorded, since it does not do the recording. Adding an operation is adding a row and a handler.
  *
  * A handler is given decoded parameters and returns a document and a list of state changes, or an error by its modelled
@@ -22,6 +22,7 @@
 #define WAYMARK_SERVICE_H
 
 #include "waymark/arena.h"
+#include "waymark/authorize.h"
 #include "waymark/board.h"
 #include "waymark/bounds.h"
 #include "waymark/clock.h"
@@ -49,6 +50,8 @@ struct wm_call {
     struct wm_state *state;
     const struct wm_json *params; /* object of decoded input members, never NULL; only modelled members, types checked */
     struct wm_identity identity;  /* who was proven to call */
+    const struct wm_principal *principal; /* the same, with its permissions; NULL when nobody was proven */
+    const struct wm_request_context *context; /* for a handler that asks policies itself */
     struct wm_wall_ns now;
 };
 
@@ -116,10 +119,20 @@ struct wm_operation {
     const char *method;           /* REST: "GET"; NULL for services addressed by target or Action */
     const char *path;             /* REST: "/channels/{id}": each {name} is one segment, decoded once */
     bool read_only;
+    bool gives_access;            /* read only, but hands out credentials: its answer stands in the record all the same, and
+                                     it is never answered without one */
     int http_status;              /* of success: 200, 202, 204 */
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
     const char *const *secret_output;
+    /**
+     * What a caller must be allowed to: which actions on which resources. NULL: the operation's own on "*", as the Service
+     * Authorization Reference has it for operations without a resource type. Runs with the state locked, before `run`.
+     * @return WM_OK; anything else: the call fails inside the server, like a handler's
+     */
+    enum wm_status (*demands)(struct wm_call *c, struct wm_demands *out);
+    bool no_demands;              /* whoever was proven may call it, and no policy is asked, not even one that denies:
+                                     the API says so (GetCallerIdentity), or the handler asks by itself (AssumeRole) */
     /** Runs with the state locked. What the state gives is gone afterwards: the reply has copies. */
     enum wm_status (*run)(struct wm_call *c, struct wm_reply *r);
 };
@@ -140,6 +153,13 @@ struct wm_service {
     const struct wm_operation *operations;
     size_t n_operations;
 };
+
+/**
+ * All that the call demands of its caller: what the row says, with the operation's action where it names none, and at
+ * least that action on "*".
+ * @locks state held
+ */
+enum wm_status wm_service_demands(const struct wm_service *service, struct wm_call *c, struct wm_demands *out) WM_MUST_CHECK;
 
 /**
  * requestParameters of the record: a copy of decoded params in which secret members are replaced by the service's

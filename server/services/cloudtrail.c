@@ -201,6 +201,22 @@ static enum wm_status list_public_keys(struct wm_call *c, struct wm_reply *r)
     return wm_arena_status(c->arena);
 }
 
+/* ---- permission ---- */
+
+/*
+ * The trail that parameter "Name" names, by name or ARN. Service Authorization Reference, "AWS CloudTrail": resource type
+ * trail, but for DescribeTrails and ListPublicKeys, which have none. An ARN is made of its name, so it tells nothing.
+ */
+static enum wm_status demand_trail(struct wm_call *c, struct wm_demands *out)
+{
+    struct wm_view name = wm_json_get_text(c->params, "Name"), region = c->env->region;
+    if (!wm_view_starts(name, "arn:"))
+        name = wm_arena_printf(c->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(region),
+                               WM_ARG(region), WM_ARG(c->env->account_id), WM_ARG(name));
+    (void)wm_demand_add(out, WM_EMPTY, name); /* trails have no tags here */
+    return WM_OK;
+}
+
 /* ---- tables ---- */
 
 static const struct wm_member describe_trails_input[] = {
@@ -229,12 +245,20 @@ static const struct wm_operation operations[] = {
         .input = describe_trails_input,
         .run = describe_trails,
     },
-    {.name = "GetTrail", .read_only = true, .http_status = 200, .input = get_trail_input, .run = get_trail},
+    {
+        .name = "GetTrail",
+        .read_only = true,
+        .http_status = 200,
+        .input = get_trail_input,
+        .demands = demand_trail,
+        .run = get_trail,
+    },
     {
         .name = "GetTrailStatus",
         .read_only = true,
         .http_status = 200,
         .input = get_trail_input,
+        .demands = demand_trail,
         .run = get_trail_status,
     },
     {

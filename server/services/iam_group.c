@@ -18,6 +18,8 @@ const struct iam_entity iam_group = {
     .id_prefix = WM_IAM_GROUP_PREFIX,
     .quota = "GroupsPerAccount",
     .most = WM_MAX_GROUPS,
+    .attached_quota = "PoliciesPerGroup",
+    .most_inline = 5120,
     .members = members,
 };
 

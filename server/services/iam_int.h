@@ -82,10 +82,15 @@ struct iam_entity {
     const char *id_prefix;
     const char *quota;            /* "UsersPerAccount" */
     size_t most;
+    const char *attached_quota;   /* "PoliciesPerUser" */
+    size_t most_inline;           /* characters of all its inline policies, without blanks */
     const char *const *members;   /* what every document has; ended by NULL */
 };
 extern const struct iam_entity iam_user;
 extern const struct iam_entity iam_group;
+extern const struct iam_entity iam_role;
+/** Users, groups or roles: what the call is about, by the first member of its operation's input. */
+const struct iam_entity *iam_owner(const struct wm_call *c);
 
 /** The id under which the state has the one of this name; empty: there is none. */
 enum wm_status iam_id_of(struct wm_call *c, const struct iam_entity *of, struct wm_view name,
@@ -199,6 +204,13 @@ bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored);
 
 #define IAM_HANDLER(name) enum wm_status iam_##name(struct wm_call *c, struct wm_reply *r)
 
+/* of users and roles alike */
+IAM_HANDLER(tag_owner);
+IAM_HANDLER(untag_owner);
+IAM_HANDLER(list_owner_tags);
+IAM_HANDLER(put_boundary);
+IAM_HANDLER(delete_boundary);
+
 /* users, groups, access keys, the account */
 extern const struct wm_member iam_create_user_input[];
 extern const struct wm_member iam_get_user_input[];
@@ -226,11 +238,6 @@ IAM_HANDLER(get_user);
 IAM_HANDLER(list_users);
 IAM_HANDLER(update_user);
 IAM_HANDLER(delete_user);
-IAM_HANDLER(tag_user);
-IAM_HANDLER(untag_user);
-IAM_HANDLER(list_user_tags);
-IAM_HANDLER(put_user_boundary);
-IAM_HANDLER(delete_user_boundary);
 IAM_HANDLER(create_group);
 IAM_HANDLER(get_group);
 IAM_HANDLER(list_groups);
@@ -252,7 +259,5 @@ struct wm_json *iam_show_group(struct wm_call *c, const struct wm_json *stored);
 /** Keep the references to a user who was renamed: memberships and access keys. `stored` is the renamed document. */
 enum wm_status iam_move_memberships(struct wm_call *c, struct wm_reply *r, const struct wm_json *stored) WM_MUST_CHECK;
 enum wm_status iam_move_access_keys(struct wm_call *c, struct wm_reply *r, const struct wm_json *stored) WM_MUST_CHECK;
-
-/* roles, policies, simulation */
 
 #endif

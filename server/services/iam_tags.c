@@ -85,3 +85,31 @@ void iam_show_tags(struct wm_call *c, struct wm_json *shown, const struct wm_jso
     if (tags && tags->count)
         wm_json_set(shown, "Tags", wm_json_clone(c->arena, tags));
 }
+
+enum wm_status iam_tag_owner(struct wm_call *c, struct wm_reply *r)
+{
+    const struct iam_entity *of = iam_owner(c);
+    struct wm_json *stored;
+    enum wm_status status = iam_find_named(c, r, of, &stored);
+    if (stored)
+        status = iam_tag(c, r, stored);
+    return stored && status == WM_OK && !r->error_code ? iam_keep(c, r, of, stored) : status;
+}
+
+enum wm_status iam_untag_owner(struct wm_call *c, struct wm_reply *r)
+{
+    const struct iam_entity *of = iam_owner(c);
+    struct wm_json *stored;
+    enum wm_status status = iam_find_named(c, r, of, &stored);
+    if (!stored)
+        return status;
+    iam_untag(c, stored);
+    return iam_keep(c, r, of, stored);
+}
+
+enum wm_status iam_list_owner_tags(struct wm_call *c, struct wm_reply *r)
+{
+    struct wm_json *stored;
+    enum wm_status status = iam_find_named(c, r, iam_owner(c), &stored);
+    return stored ? iam_list_elements(c, r, "Tags", wm_json_get(stored, "Tags"), "Key", NULL) : status;
+}

@@ -17,6 +17,8 @@ const struct iam_entity iam_user = {
     .id_prefix = WM_IAM_USER_PREFIX,
     .quota = "UsersPerAccount",
     .most = WM_MAX_USERS,
+    .attached_quota = "PoliciesPerUser",
+    .most_inline = 2048,
     .members = members,
 };
 
@@ -144,57 +146,6 @@ enum wm_status iam_delete_user(struct wm_call *c, struct wm_reply *r)
     if (status == WM_OK && !r->error_code)
         iam_remove(r, WM_IAM_USER, wm_iam_id(c->arena, wm_json_get_text(stored, "UserName")));
     return status == WM_OK ? wm_arena_status(c->arena) : status;
-}
-
-/* ---- tags, permissions boundary ---- */
-
-enum wm_status iam_tag_user(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_user, &stored);
-    if (stored)
-        status = iam_tag(c, r, stored);
-    return stored && status == WM_OK && !r->error_code ? iam_keep(c, r, &iam_user, stored) : status;
-}
-
-enum wm_status iam_untag_user(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_user, &stored);
-    if (!stored)
-        return status;
-    iam_untag(c, stored);
-    return iam_keep(c, r, &iam_user, stored);
-}
-
-enum wm_status iam_list_user_tags(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_user, &stored);
-    return stored ? iam_list_elements(c, r, "Tags", wm_json_get(stored, "Tags"), "Key", NULL) : status;
-}
-
-enum wm_status iam_put_user_boundary(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_user, &stored);
-    if (stored)
-        status = iam_set_boundary(c, r, stored, wm_json_get_text(c->params, "PermissionsBoundary"));
-    return stored && status == WM_OK && !r->error_code ? iam_keep(c, r, &iam_user, stored) : status;
-}
-
-enum wm_status iam_delete_user_boundary(struct wm_call *c, struct wm_reply *r)
-{
-    struct wm_json *stored;
-    enum wm_status status = iam_find_named(c, r, &iam_user, &stored);
-    if (!stored)
-        return status;
-    struct wm_view was = wm_json_get_text(stored, "PermissionsBoundary");
-    if (was.len == 0)
-        return wm_reply_error(c, r, "NoSuchEntity", 404, "The user with name %.*s has no permissions boundary.",
-                              WM_ARG(wm_json_get_text(stored, "UserName")));
-    status = iam_set_boundary(c, r, stored, WM_EMPTY);
-    return status == WM_OK && !r->error_code ? iam_keep(c, r, &iam_user, stored) : status;
 }
 
 /* ---- tables ---- */

@@ -70,6 +70,7 @@ const struct mediapackage_resource mediapackage_channel = {
     .kind = {"mediapackage.channel", sizeof "mediapackage.channel" - 1},
     .name = "channel",
     .path = "channels",
+    .describe = "mediapackage:DescribeChannel",
     .list = "channels",
     .members = members,
     .show = show_channel,

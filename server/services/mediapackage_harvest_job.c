@@ -61,6 +61,7 @@ const struct mediapackage_resource mediapackage_harvest_job = {
     .kind = {"mediapackage.harvest_job", sizeof "mediapackage.harvest_job" - 1},
     .name = "harvest job",
     .path = "harvest_jobs",
+    .describe = "mediapackage:DescribeHarvestJob",
     .list = "harvestJobs",
     .members = members,
     .show = show_job,

@@ -107,6 +107,14 @@ static enum wm_status search_arn(struct wm_call *c, struct search *s)
     return s->status;
 }
 
+enum wm_status mediapackage_find_arn(struct wm_call *c, struct wm_json **out)
+{
+    struct search s;
+    enum wm_status status = search_arn(c, &s);
+    *out = s.stored;
+    return status;
+}
+
 /* The tags of the resource, as they are stored; NULL: the reply is made. */
 static struct wm_json *find_tags(struct wm_call *c, struct wm_reply *r, struct search *s, enum wm_status *out_status)
 {

@@ -10,6 +10,10 @@
 
 #define IAM_VERSION "2010-05-08"
 
+/** A policy, as a form has it; printf takes it for a format. */
+#define ALLOW_ALL                                                                                                      \
+    "{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}}"
+
 /* ---- what is in the state ---- */
 
 struct iam_documents {
@@ -69,20 +73,58 @@ static inline size_t iam_count_elements(const struct wm_json *documents, const c
     return n;
 }
 
-/** How often a policy is someone's boundary is what the policy says. */
-static inline void iam_check_boundaries(const struct wm_json *users, const struct wm_json *roles,
-                                        const struct wm_json *policies)
+static inline int64_t iam_number(const struct wm_json *object, const char *name)
 {
-    for (const struct wm_json *p = policies->first; p; p = p->next) {
-        int64_t uses = 0, said = -1;
-        const struct wm_json *number = wm_json_get(p, "PermissionsBoundaryUsageCount");
-        for (const struct wm_json *u = users->first; u; u = u->next)
-            uses += wm_view_eq(wm_json_get_text(u, "PermissionsBoundary"), p->key);
-        for (const struct wm_json *r = roles->first; r; r = r->next)
-            uses += wm_view_eq(wm_json_get_text(r, "PermissionsBoundary"), p->key);
-        assert_int_equal(wm_json_to_i64(number, 0, INT32_MAX, &said), WM_OK);
-        assert_int_equal(said, uses);
+    int64_t n = -1;
+    assert_int_equal(wm_json_to_i64(wm_json_get(object, name), 0, INT32_MAX, &n), WM_OK);
+    return n;
+}
+
+/** One use more of a policy, which there must be. */
+static inline void iam_add_use(struct wm_arena *a, struct wm_json *uses, const struct wm_json *policies,
+                               struct wm_view arn, const char *count)
+{
+    struct wm_json *use = wm_json_get_view(uses, arn);
+    assert_true(wm_json_get_view(policies, arn) || wm_iam_managed_find(arn));
+    if (!use) {
+        use = wm_json_set_view(uses, arn, wm_json_new(a, WM_JSON_OBJECT));
+        wm_json_set_i64(a, use, "AttachmentCount", 0);
+        wm_json_set_i64(a, use, "PermissionsBoundaryUsageCount", 0);
     }
+    int64_t n = iam_number(use, count);
+    assert_non_null(wm_json_remove(use, count));
+    wm_json_set_i64(a, use, count, n + 1);
+}
+
+static inline void iam_add_uses(struct wm_arena *a, struct wm_json *uses, const struct wm_json *policies,
+                                const struct wm_json *owners)
+{
+    for (const struct wm_json *o = owners->first; o; o = o->next) {
+        struct wm_view boundary = wm_json_get_text(o, "PermissionsBoundary");
+        for (const struct wm_json *arn = wm_json_get(o, "Attached")->first; arn; arn = arn->next)
+            iam_add_use(a, uses, policies, arn->text, "AttachmentCount");
+        if (boundary.len)
+            iam_add_use(a, uses, policies, boundary, "PermissionsBoundaryUsageCount");
+    }
+}
+
+/** How often policies are said to be used is how often they are. */
+static inline void iam_check_uses(struct fixture *f, struct wm_arena *a)
+{
+    struct wm_json *uses = wm_json_new(a, WM_JSON_OBJECT);
+    const struct wm_json *policies = iam_documents(f, a, WM_IAM_POLICY), *said = iam_documents(f, a, WM_IAM_POLICY_USE);
+    iam_add_uses(a, uses, policies, iam_documents(f, a, WM_IAM_USER));
+    iam_add_uses(a, uses, policies, iam_documents(f, a, WM_IAM_GROUP));
+    iam_add_uses(a, uses, policies, iam_documents(f, a, WM_IAM_ROLE));
+    assert_int_equal(uses->count, said->count);
+    for (const struct wm_json *u = uses->first; u; u = u->next) {
+        const struct wm_json *s = wm_json_get_view(said, u->key);
+        assert_non_null(s);
+        assert_int_equal(iam_number(s, "AttachmentCount"), iam_number(u, "AttachmentCount"));
+        assert_int_equal(iam_number(s, "PermissionsBoundaryUsageCount"), iam_number(u, "PermissionsBoundaryUsageCount"));
+    }
+    for (const struct wm_json *p = policies->first; p; p = p->next)
+        assert_true(wm_view_eq(p->key, wm_json_get_text(p, "Arn")));
 }
 
 /**
@@ -124,7 +166,8 @@ static inline void iam_check_state(struct fixture *f)
     for (const struct wm_json *u = used->first; u; u = u->next)
         if (wm_view_starts(u->key, WM_IAM_KEY_PREFIX))
             assert_non_null(wm_json_get_view(keys, u->key));
-    iam_check_boundaries(users, iam_documents(f, &a, WM_IAM_ROLE), iam_documents(f, &a, WM_IAM_POLICY));
+    iam_check_names(&a, iam_documents(f, &a, WM_IAM_ROLE), "RoleName");
+    iam_check_uses(f, &a);
     wm_arena_done(&a);
 }
 
@@ -187,7 +230,7 @@ static inline void iam_store_policy(struct fixture *f, const char *arn)
     (void)snprintf(document, sizeof document,
                    "{\"PolicyName\":\"P\",\"PolicyId\":\"ANPAAAAAAAAAAAAAAAAAA\",\"Path\":\"/\",\"Arn\":\"%s\","
                    "\"CreateDate\":\"2026-03-01T10:07:12Z\",\"UpdateDate\":\"2026-03-01T10:07:12Z\",\"Tags\":[],"
-                   "\"AttachmentCount\":0,\"PermissionsBoundaryUsageCount\":0,\"DefaultVersionId\":\"v1\","
+                   "\"DefaultVersionId\":\"v1\","
                    "\"NextVersion\":2,\"Versions\":[]}",
                    arn);
     store_document(f, WM_IAM_POLICY, arn, document);

@@ -1011,7 +1011,7 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/credentials", folder);
     const struct wm_recorder_options o = {
         .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
         return -1;

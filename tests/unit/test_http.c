@@ -150,7 +150,7 @@ static int set_up_world(struct world *w)
     const struct wm_recorder_options r = {.data_dir = w->dir, .io = &test_io, .clock = &wm_clock_system,
                                           .segment_bytes = w->max_journal_bytes ? 64 * 1024 : 1 << 20,
                                           .max_journal_bytes = w->max_journal_bytes};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
         return -1;

@@ -53,21 +53,15 @@ static void groups_with_policies_are_not_deleted(void **state)
 {
     struct fixture *f = *state;
     iam_ok(f, "CreateGroup&GroupName=g");
-    const char *id = iam_copy(wm_json_get(f->answer, "Group"), "GroupId");
-    static const char *const cases[][2] = {
-        {"{\"a\":\"{}\"},\"Attached\":[]", "Cannot delete entity, must delete policies first."},
-        {"{},\"Attached\":[\"arn:aws:iam::aws:policy/x\"]", "Cannot delete entity, must detach all policies first."},
-    };
-    for (size_t i = 0; i < 2; i++) {
-        char document[1024];
-        (void)snprintf(document, sizeof document,
-                       "{\"GroupName\":\"g\",\"GroupId\":\"%s\",\"Path\":\"/\",\"Arn\":\"a\",\"CreateDate\":\"d\","
-                       "\"Policies\":%s}",
-                       id, cases[i][0]);
-        store_document(f, WM_IAM_GROUP, id, document);
-        assert_int_equal(iam(f, "DeleteGroup&GroupName=g"), 409);
-        assert_iam_refused(f, 409, "DeleteConflict", cases[i][1]);
-    }
+    iam_ok(f, "PutGroupPolicy&GroupName=g&PolicyName=a&PolicyDocument=" ALLOW_ALL);
+    iam_ok(f, "AttachGroupPolicy&GroupName=g&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess");
+    assert_int_equal(iam(f, "DeleteGroup&GroupName=g"), 409);
+    assert_iam_refused(f, 409, "DeleteConflict", "Cannot delete entity, must detach all policies first.");
+    iam_ok(f, "DetachGroupPolicy&GroupName=g&PolicyArn=arn:aws:iam::aws:policy/ReadOnlyAccess");
+    assert_int_equal(iam(f, "DeleteGroup&GroupName=g"), 409);
+    assert_iam_refused(f, 409, "DeleteConflict", "Cannot delete entity, must delete policies first.");
+    iam_ok(f, "DeleteGroupPolicy&GroupName=g&PolicyName=a");
+    iam_ok(f, "DeleteGroup&GroupName=g");
 }
 
 static void what_is_wrong_with_groups_is_refused(void **state)

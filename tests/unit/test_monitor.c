@@ -35,7 +35,7 @@ static int set_up(void **state)
     const struct wm_recorder_options r = {
         .data_dir = dir, .io = &wm_io_posix, .clock = &wm_clock_system, .segment_bytes = 1 << 20,
         .fold_window_ms = 3600000};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&r, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK)
         return -1;

@@ -850,6 +850,8 @@ static void refusals_have_names_and_statuses(void **state)
         [WM_REFUSE_EXPIRED] = {"InvalidSignatureException", "InvalidSignatureException", "SignatureDoesNotMatch", 403, 403},
         [WM_REFUSE_UNKNOWN_KEY] = {"UnrecognizedClientException", "UnrecognizedClientException", "InvalidClientTokenId", 403,
                                    403},
+        [WM_REFUSE_EXPIRED_TOKEN] = {"ExpiredTokenException", "ExpiredTokenException", "ExpiredToken", 403, 403},
+        [WM_REFUSE_DENIED] = {"AccessDeniedException", "AccessDeniedException", "AccessDenied", 403, 403},
         [WM_REFUSE_MALFORMED_BODY] = {"SerializationException", "SerializationException", "MalformedQueryString", 400, 400},
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLargeException", "RequestEntityTooLargeException",
                                       "RequestEntityTooLarge", 413, 413},
