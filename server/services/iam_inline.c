@@ -48,7 +48,7 @@ enum wm_status iam_put_inline_policy(struct wm_call *c, struct wm_reply *r)
     struct wm_view text = wm_json_get_text(c->params, "PolicyDocument");
     struct wm_json *stored, *there;
     enum wm_status status = find(c, r, &stored, &there);
-    if (!stored || !iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, &status))
+    if (!stored)
         return status;
     struct wm_json *policies = wm_json_get(stored, "Policies");
     if (there)
@@ -58,7 +58,7 @@ enum wm_status iam_put_inline_policy(struct wm_call *c, struct wm_reply *r)
     if (size_of(policies) > of->most_inline)
         return wm_reply_error(c, r, "LimitExceeded", 409, "Maximum policy size of %zu bytes exceeded for %s %.*s",
                               of->most_inline, of->type, WM_ARG(wm_json_get_text(stored, of->name)));
-    return iam_keep(c, r, of, stored);
+    return iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, &status) ? iam_keep(c, r, of, stored) : status;
 }
 
 enum wm_status iam_get_inline_policy(struct wm_call *c, struct wm_reply *r)
