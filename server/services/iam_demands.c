@@ -133,10 +133,27 @@ IAM_DEMANDS(new_policy)
     return WM_OK;
 }
 
-/* ---- whose policies are simulated: named by ARN, which AWS asks for as the resource ---- */
+/* ---- whose policies a simulation asks; named by ARN ---- */
 
 IAM_DEMANDS(policy_source)
 {
-    (void)wm_demand_add(out, WM_EMPTY, wm_json_get_text(c->params, "PolicySourceArn")); /* it says it all */
+    static const struct iam_entity *const entities[] = {&iam_user, &iam_group, &iam_role};
+    struct wm_view arn = wm_json_get_text(c->params, "PolicySourceArn"), rest = arn;
+    for (int i = 0; i < 5; i++)
+        (void)wm_view_split(&rest, ':'); /* the whole is compared with the entity's own ARN */
+    struct wm_view type = wm_view_split(&rest, '/');
+    size_t path = wm_view_rfind(rest, '/');
+    struct wm_view name = wm_view_sub(rest, path == rest.len ? 0 : path + 1, rest.len);
+    struct wm_demand *d = wm_demand_add(out, WM_EMPTY, arn);
+    for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
+        struct wm_json *stored = NULL;
+        if (!wm_view_eq_str(type, entities[i]->type))
+            continue;
+        enum wm_status status = iam_get(c, entities[i], name, &stored);
+        if (status != WM_OK)
+            return status;
+        if (wm_view_eq(wm_json_get_text(stored, "Arn"), arn))
+            d->resource_tags = wm_json_get(stored, "Tags");
+    }
     return WM_OK;
 }

@@ -58,10 +58,15 @@ def start_server(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory):
+def start_module_server(tmp_path_factory):
+    """The same for all tests of a file; all servers are ended with the last."""
+    yield from starter(tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="module")
+def module_server(start_module_server):
     """One server for all tests of a file."""
-    for start in starter(tmp_path_factory.mktemp("module")):
-        yield start()
+    return start_module_server()
 
 
 @pytest.fixture

@@ -95,7 +95,10 @@ static const struct demand_row cloudtrail_rows[] = {
 };
 
 static const struct demand_row sts_rows[] = {
+    {"AssumeRole", "{}", NULL, "the handler asks, together with the role's trust policy"},
+    {"GetAccessKeyInfo", "{}", "*", NO_TYPE},
     {"GetCallerIdentity", "{}", NULL, "API Reference: no permissions are required, and none can be denied"},
+    {"GetSessionToken", "{}", NULL, "API Reference: policies cannot control authentication operations"},
 };
 
 #define NOOR IAM "user/media/noor #1"
@@ -130,6 +133,9 @@ static const struct demand_row iam_rows[] = {
     {"DeleteAccessKey", "{\"UserName\":\"noor\",\"AccessKeyId\":\"AKIANOOR000000000000\"}", NOOR EDGE, NULL},
     {"GetAccessKeyLastUsed", "{\"AccessKeyId\":\"AKIANOOR000000000000\"}", NOOR EDGE, NULL},
     {"GetAccountSummary", "{}", "*", NO_TYPE},
+    {"CreateAccountAlias", "{\"AccountAlias\":\"alias\"}", "*", NO_TYPE},
+    {"DeleteAccountAlias", "{\"AccountAlias\":\"alias\"}", "*", NO_TYPE},
+    {"ListAccountAliases", "{}", "*", NO_TYPE},
     {"CreateRole", "{\"RoleName\":\"new\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}", IAM "role/new request#1", NULL},
     {"GetRole", "{\"RoleName\":\"night\"}", NIGHT, NULL},
     {"ListRoles", "{}", "*", NO_TYPE},
@@ -177,12 +183,9 @@ static const struct demand_row iam_rows[] = {
     {"AttachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"DetachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"GetAccountAuthorizationDetails", "{}", "*", NO_TYPE},
-    {"CreateAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
-    {"DeleteAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
-    {"ListAccountAliases", "{}", "*", NO_TYPE},
-    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
+    {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "role/ops/Night\"}", NIGHT, NULL},
+    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/noor\"}", IAM "user/noor", NULL}, /* no path */
     {"SimulateCustomPolicy", "{}", "*", NO_TYPE},
-    {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/any\"}", IAM "user/any", NULL},
     {"GetContextKeysForCustomPolicy", "{}", "*", NO_TYPE},
 };
 
