@@ -5,7 +5,7 @@ import re
 from urllib.parse import quote, unquote
 
 import iam_users
-from clients import SESSION
+from clients import SESSION, Cli
 from harness import ACCOUNT
 from iam_users import pages
 
@@ -52,6 +52,11 @@ def expected_record(operation, members, answer, refused):
     return want
 
 
+def some(r, cases):
+    """A CLI takes a tenth of a second for a call: of errors that are alike it sees one."""
+    return cases[:1] if isinstance(r.driver, Cli) else cases
+
+
 def walk_roles(r):
     account = json.dumps(trust(ACCOUNT))
     made = r.call("CreateRole", RoleName="Ops", Path="/team/", AssumeRolePolicyDocument=account, Description="für ops",
@@ -92,11 +97,11 @@ def walk_roles(r):
     r.refuse("InvalidInput", "CreateRole", RoleName="x", AssumeRolePolicyDocument=account,
              PermissionsBoundary="arn:aws:s3:::a-bucket")
     r.refuse("InvalidInput", "TagRole", RoleName="Ops", Tags=[{"Key": "aws:x", "Value": ""}])
-    for operation, more in (("GetRole", {}), ("UpdateRole", {}), ("UpdateRoleDescription", {"Description": "d"}),
+    for operation, more in some(r, [("GetRole", {}), ("UpdateRole", {}), ("UpdateRoleDescription", {"Description": "d"}),
                             ("DeleteRole", {}), ("UpdateAssumeRolePolicy", {"PolicyDocument": account}),
                             ("TagRole", {"Tags": [{"Key": "a", "Value": "b"}]}), ("UntagRole", {"TagKeys": ["a"]}),
                             ("ListRoleTags", {}), ("PutRolePermissionsBoundary", {"PermissionsBoundary": READ_ONLY}),
-                            ("DeleteRolePermissionsBoundary", {})):
+                            ("DeleteRolePermissionsBoundary", {})]):
         assert r.refuse("NoSuchEntity", operation, RoleName="none", **more) == "The role with name none cannot be found."
 
 
@@ -119,11 +124,12 @@ def walk_managed(r):
     r.refuse("DeleteConflict", "DeletePolicy", PolicyArn=arn)
     assert r.call("SetDefaultPolicyVersion", PolicyArn=arn, VersionId="v1") == {}
     assert r.call("DeletePolicyVersion", PolicyArn=arn, VersionId="v2") == {}
-    for _ in range(4):
-        r.call("CreatePolicyVersion", PolicyArn=arn, PolicyDocument=json.dumps(second))
-    r.refuse("LimitExceeded", "CreatePolicyVersion", PolicyArn=arn, PolicyDocument=json.dumps(second))
-    for n in range(3, 7):
-        r.call("DeletePolicyVersion", PolicyArn=arn, VersionId=f"v{n}")
+    if not isinstance(r.driver, Cli):
+        for _ in range(4):
+            r.call("CreatePolicyVersion", PolicyArn=arn, PolicyDocument=json.dumps(second))
+        r.refuse("LimitExceeded", "CreatePolicyVersion", PolicyArn=arn, PolicyDocument=json.dumps(second))
+        for n in range(3, 7):
+            r.call("DeletePolicyVersion", PolicyArn=arn, VersionId=f"v{n}")
     assert r.call("TagPolicy", PolicyArn=arn, Tags=[{"Key": "b", "Value": "2"}]) == {}
     assert r.call("UntagPolicy", PolicyArn=arn, TagKeys=["A"]) == {}
     assert r.call("ListPolicyTags", PolicyArn=arn)["Tags"] == [{"Key": "b", "Value": "2"}]
@@ -145,16 +151,16 @@ def walk_managed(r):
     r.refuse("ValidationError", "CreatePolicy", PolicyName="x", PolicyDocument=json.dumps(policy()), Path="team")
     r.refuse("ValidationError", "GetPolicyVersion", PolicyArn=arn, VersionId="2")
     r.refuse("InvalidInput", "GetPolicy", PolicyArn=f"{IAM}role/Work")
-    for operation, more in (("DeletePolicy", {}), ("TagPolicy", {"Tags": [{"Key": "a", "Value": "b"}]}),
-                            ("CreatePolicyVersion", {"PolicyDocument": json.dumps(policy())})):
+    for operation, more in some(r, [("DeletePolicy", {}), ("TagPolicy", {"Tags": [{"Key": "a", "Value": "b"}]}),
+                            ("CreatePolicyVersion", {"PolicyDocument": json.dumps(policy())})]):
         assert r.refuse("AccessDenied", operation, PolicyArn=READ_ONLY, **more) == "Policy is outside your own account."
-    for operation, more in (("GetPolicy", {}), ("DeletePolicy", {}), ("ListPolicyTags", {}), ("ListPolicyVersions", {}),
+    for operation, more in some(r, [("GetPolicy", {}), ("DeletePolicy", {}), ("ListPolicyTags", {}), ("ListPolicyVersions", {}),
                             ("TagPolicy", {"Tags": [{"Key": "a", "Value": "b"}]}), ("UntagPolicy", {"TagKeys": ["a"]}),
                             ("CreatePolicyVersion", {"PolicyDocument": json.dumps(policy())}),
-                            ("ListEntitiesForPolicy", {})):
+                            ("ListEntitiesForPolicy", {})]):
         assert r.refuse("NoSuchEntity", operation, PolicyArn=f"{IAM}policy/none", **more) == \
             f"Policy {IAM}policy/none was not found."
-    for operation in ("GetPolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion"):
+    for operation in some(r, ["GetPolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion"]):
         r.refuse("NoSuchEntity", operation, PolicyArn=arn, VersionId="v9")
     return arn
 
@@ -170,27 +176,29 @@ def walk_owner(r, owner, most, arn):
     assert page["PolicyNames"] == ["a"] and page["IsTruncated"] is True
     assert r.call(f"List{owner}Policies", Marker=page["Marker"], **me)["PolicyNames"] == ["b"]
     assert r.call(f"Delete{owner}Policy", PolicyName="b", **me) == {}
-    for operation in (f"Get{owner}Policy", f"Delete{owner}Policy"):
-        assert r.refuse("NoSuchEntity", operation, PolicyName="b", **me) == \
-            f"The {owner.lower()} policy with name b cannot be found."
-    r.refuse("MalformedPolicyDocument", f"Put{owner}Policy", PolicyName="x", PolicyDocument="{}", **me)
-    assert r.refuse("LimitExceeded", f"Put{owner}Policy", PolicyName="x", PolicyDocument=json.dumps(policy(Sid="x" * most)),
-                    **me).startswith("Maximum policy size")
 
     for which in (arn, READ_ONLY, arn):
         assert r.call(f"Attach{owner}Policy", PolicyArn=which, **me) == {}
     assert pages(r, f"ListAttached{owner}Policies", "AttachedPolicies", "PolicyArn", MaxItems=1, **me) == [[arn], [READ_ONLY]]
     assert pages(r, f"ListAttached{owner}Policies", "AttachedPolicies", "PolicyName", PathPrefix="/team/", **me) == [["Work"]]
     assert r.call(f"Detach{owner}Policy", PolicyArn=READ_ONLY, **me) == {}
+    if isinstance(r.driver, Cli) and owner != "Role":
+        return
+    for operation in (f"Get{owner}Policy", f"Delete{owner}Policy"):
+        assert r.refuse("NoSuchEntity", operation, PolicyName="b", **me) == \
+            f"The {owner.lower()} policy with name b cannot be found."
+    r.refuse("MalformedPolicyDocument", f"Put{owner}Policy", PolicyName="x", PolicyDocument="{}", **me)
+    assert r.refuse("LimitExceeded", f"Put{owner}Policy", PolicyName="x", PolicyDocument=json.dumps(policy(Sid="x" * most)),
+                    **me).startswith("Maximum policy size")
     r.refuse("NoSuchEntity", f"Detach{owner}Policy", PolicyArn=READ_ONLY, **me)
     r.refuse("NoSuchEntity", f"Attach{owner}Policy", PolicyArn=f"{IAM}policy/none", **me)
     r.refuse("InvalidInput", f"Attach{owner}Policy", PolicyArn=f"{IAM}role/Ops", **me)
     assert r.refuse("DeleteConflict", f"Delete{owner}", **me) == "Cannot delete entity, must detach all policies first."
     none = {f"{owner}Name": "none"}
-    for operation, more in ((f"Put{owner}Policy", {"PolicyName": "x", "PolicyDocument": json.dumps(policy())}),
+    for operation, more in some(r, [(f"Put{owner}Policy", {"PolicyName": "x", "PolicyDocument": json.dumps(policy())}),
                             (f"Get{owner}Policy", {"PolicyName": "x"}), (f"Delete{owner}Policy", {"PolicyName": "x"}),
                             (f"List{owner}Policies", {}), (f"Attach{owner}Policy", {"PolicyArn": arn}),
-                            (f"Detach{owner}Policy", {"PolicyArn": arn}), (f"ListAttached{owner}Policies", {})):
+                            (f"Detach{owner}Policy", {"PolicyArn": arn}), (f"ListAttached{owner}Policies", {})]):
         r.refuse("NoSuchEntity", operation, **none, **more)
 
 
@@ -212,7 +220,7 @@ def walk_account(r, arn):
     assert document(whole["Policies"][0]["PolicyVersionList"][0]["Document"]) == policy()
     seen, marker = [], {}
     while True:
-        page = r.call("GetAccountAuthorizationDetails", MaxItems=2, **marker)
+        page = r.call("GetAccountAuthorizationDetails", MaxItems=3, **marker)
         seen += [x for k in ("UserDetailList", "GroupDetailList", "RoleDetailList", "Policies") for x in page[k]]
         if not page["IsTruncated"]:
             break
