@@ -1,13 +1,15 @@
 """Every operation on roles and policies through boto3, both AWS CLIs and the JS SDK, and the record of each call, field by
 field; and that what a simulation says beforehand is what happens. One server for all: each client leaves nothing behind."""
 import json
+import os
+import subprocess
 
 import botocore.exceptions
 import pytest
 from botocore import xform_name
 
-from clients import CLIENTS, Recorder, check_records
-from harness import ACCOUNT, REGION
+from clients import CLIENTS, FOLDER, Recorder, check_records
+from harness import ACCOUNT, AWS, REGION, clean_environment, wait_for
 from iam_permissions import IAM, READ_ONLY, STATUSES, expected_record, policy, trust, walk
 
 
@@ -110,6 +112,33 @@ def try_to(call, **members):
         call(**members)
     except botocore.exceptions.ClientError as e:
         assert e.response["ResponseMetadata"]["HTTPStatusCode"] == 404, e
+
+
+def test_the_commands_of_the_readme_do_what_it_says(module_server):
+    with open(os.path.join(FOLDER, "..", "..", "README.md"), encoding="utf-8") as f:
+        section = f.read().partition("## Who may do what\n")[2].partition("\n## ")[0]
+    script = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    environment = clean_environment(
+        PATH=os.path.dirname(AWS) + ":" + os.environ["PATH"], AWS_PROFILE="waymark", AWS_DEFAULT_REGION=REGION,
+        AWS_SHARED_CREDENTIALS_FILE=os.path.join(module_server.data, "credentials"), AWS_ENDPOINT_URL=module_server.endpoint)
+    run = subprocess.run(["bash", "-e", "-c", script.replace("123456789012", ACCOUNT)], env=environment, text=True,
+                         capture_output=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "refused, and recorded" in run.stdout and "implicitDeny" in run.stdout
+    assert run.stderr.count("AccessDenied") == 1 and '"Id": "annex"' in run.stdout
+    record = wait_for(lambda: [r for _, r in module_server.store.records()
+                               if r["eventName"] == "CreateChannel" and (r["requestParameters"] or {}).get("id") == "annex"
+                               and not r.get("errorCode")], "the role's record")[0]
+    assert record["userIdentity"]["arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/nightly/noor"
+    client = module_server.client("iam")
+    module_server.client("mediapackage").delete_channel(Id="annex")
+    client.delete_role_policy(RoleName="nightly", PolicyName="channels")
+    client.delete_role(RoleName="nightly")
+    for user, arn in (("noor", READ_ONLY), ("admin", "arn:aws:iam::aws:policy/AdministratorAccess")):
+        for key in client.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+            client.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+        client.detach_user_policy(UserName=user, PolicyArn=arn)
+        client.delete_user(UserName=user)
 
 
 def test_policies_survive_a_restart(module_server):
