@@ -11,7 +11,8 @@ static bool is_version(struct wm_view text)
     struct wm_view rest = text, number = wm_view_split(&rest, '.');
     uint64_t n;
     return wm_view_starts(number, "v") && number.len > 1 && number.ptr[1] != '0' &&
-           wm_view_to_u64(wm_view_sub(number, 1, number.len), UINT64_MAX, &n) != WM_E_INVALID && wm_text_only(rest, "-");
+           wm_view_to_u64(wm_view_sub(number, 1, number.len), UINT64_MAX, &n) != WM_E_INVALID &&
+           wm_text_only(rest, "-");
 }
 
 static const struct wm_text_form version_form = {is_version, "must be v and a number, such as v2"};

@@ -6,8 +6,9 @@
 
 #include "waymark/banned.h"
 
-static const char *const members[] = {"RoleName", "RoleId",  "Path",     "Arn",      "CreateDate",         "MaxSessionDuration",
-                                      "Tags",     "Trusted", "Policies", "Attached", "AssumeRolePolicyDocument", NULL};
+static const char *const members[] = {"RoleName", "RoleId", "Path",     "Arn",      "CreateDate", "MaxSessionDuration",
+                                      "Tags",     "Trusted", "Policies", "Attached", "AssumeRolePolicyDocument",
+                                      NULL};
 
 const struct iam_entity iam_role = {
     .kind = WM_IAM_ROLE,
