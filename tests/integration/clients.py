@@ -149,7 +149,7 @@ class Cli(Driver):
             AWS_MAX_ATTEMPTS="1", AWS_DEFAULT_OUTPUT="json"))
 
     def call(self, operation, members):
-        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup")) else []
+        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup", "GetAccountAuth", "Simulate")) else []
         status, out, err = self.lines.ask(
             ["--region", REGION, "--endpoint-url", self.server.endpoint, self.service, xform_name(operation, "-"),
              "--cli-input-json", json.dumps(members), *more])
