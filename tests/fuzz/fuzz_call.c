@@ -1,13 +1,16 @@
 /*
  * Calls, one a line: method, path with query, body, between blanks. They are routed, decoded, run and applied as in the
  * server, one after the other. Holds: each is answered, with JSON; a refusal changes nothing; what is recorded of it has
- * no secret; documents and the indexes beside them agree, and no endpoint is without its channel.
+ * no secret; documents and the indexes beside them agree, no endpoint is without its channel, and no membership or
+ * access key without its user.
  */
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
 #include "waymark/bounds.h"
+#include "waymark/iam.h"
+#include "waymark/principal.h"
 #include "waymark/protocol.h"
 #include "waymark/service.h"
 
@@ -16,7 +19,10 @@
 static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_iam,
                                                     &wm_service_sts};
 static const char *const kinds[] = {"mediapackage.channel", "mediapackage.origin_endpoint", "mediapackage.channel_endpoint",
-                                    "mediapackage.harvest_job", "mediapackage.harvest_job_time"};
+                                    "mediapackage.harvest_job", "mediapackage.harvest_job_time",
+                                    WM_IAM_USER, WM_IAM_GROUP, WM_IAM_GROUP_NAME, WM_IAM_MEMBER, WM_IAM_ROLE,
+                                    WM_IAM_POLICY, WM_IAM_POLICY_USE, WM_IAM_ACCOUNT, WM_IAM_ACCESS_KEY,
+                                    WM_IAM_LAST_USED};
 static struct wm_service_env env;
 static struct wm_state *state;
 static int64_t now_s;
@@ -79,8 +85,38 @@ static bool has_both(void *arg, struct wm_view entry, struct wm_view document)
     return true;
 }
 
+/* A membership is of a user whom its document names, and of a group. */
+static bool is_membership(void *arg, struct wm_view entry, struct wm_view document)
+{
+    struct wm_arena *a = arg;
+    struct wm_json *member = NULL, *user = NULL;
+    struct wm_view group = wm_view_split(&entry, '/');
+    MUST(wm_json_parse(a, document, &member, NULL) == WM_OK);
+    MUST(wm_iam_get(state, a, WM_IAM_USER, wm_json_get_text(member, "UserName"), &user) == WM_OK && user);
+    MUST(wm_view_eq(wm_json_get_text(user, "UserId"), entry));
+    MUST(wm_state_get(state, WM_LIT(WM_IAM_GROUP), group, &document));
+    return true;
+}
+
+static bool is_users_key(void *arg, struct wm_view id, struct wm_view document)
+{
+    struct wm_arena *a = arg;
+    struct wm_json *key = NULL, *user = NULL;
+    (void)id;
+    MUST(wm_json_parse(a, document, &key, NULL) == WM_OK);
+    MUST(wm_iam_get(state, a, WM_IAM_USER, wm_json_get_text(key, "UserName"), &user) == WM_OK && user);
+    MUST(wm_view_eq(wm_json_get_text(user, "UserId"), wm_json_get_text(key, "UserId")));
+    return true;
+}
+
 static void check_state(void)
 {
+    struct wm_arena a;
+    wm_arena_init(&a, 16 * WM_MAX_ARENA_BYTES);
+    MUST(wm_state_count(state, WM_LIT(WM_IAM_GROUP)) == wm_state_count(state, WM_LIT(WM_IAM_GROUP_NAME)));
+    wm_state_each(state, WM_LIT(WM_IAM_MEMBER), WM_EMPTY, is_membership, &a);
+    wm_state_each(state, WM_LIT(WM_IAM_ACCESS_KEY), WM_EMPTY, is_users_key, &a);
+    wm_arena_done(&a);
     MUST(wm_state_count(state, wm_view_of(kinds[1])) == wm_state_count(state, wm_view_of(kinds[2])));
     MUST(wm_state_count(state, wm_view_of(kinds[3])) == wm_state_count(state, wm_view_of(kinds[4])));
     MUST(wm_state_count(state, wm_view_of(kinds[0])) <= WM_MAX_CHANNELS);
@@ -92,8 +128,14 @@ static void run(struct wm_arena *a, const struct wm_route *route, const struct w
 {
     struct wm_json *params = NULL;
     struct wm_err err = {0};
-    struct wm_call c = {.env = &env, .operation = route->operation, .arena = a, .state = state,
-                        .now = wm_wall_from_seconds(now_s)};
+    const struct wm_principal root = {.identity = {.type = WM_IDENTITY_ROOT,
+                                                   .principal_id = WM_LIT("111122223333"),
+                                                   .arn = WM_LIT("arn:aws:iam::111122223333:root"),
+                                                   .account_id = WM_LIT("111122223333")},
+                                      .everything = true};
+    const struct wm_request_context context = {.now = wm_wall_from_seconds(now_s)};
+    struct wm_call c = {.env = &env, .operation = route->operation, .arena = a, .state = state, .identity = root.identity,
+                        .principal = &root, .context = &context, .now = context.now};
     enum wm_status status = route->protocol->decode(a, route, q, &params, &err);
     MUST(status == WM_OK || status == WM_E_INVALID || status == WM_E_LIMIT || status == WM_E_NOMEM);
     MUST(status == WM_OK || err.message[0] != '\0');
