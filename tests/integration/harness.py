@@ -468,12 +468,14 @@ class Server:
         parser.read(os.path.join(self.data, "credentials"))
         return parser["waymark"]["aws_access_key_id"], parser["waymark"]["aws_secret_access_key"]
 
-    def client(self, service="mediapackage", **config):
-        key_id, secret = self.credentials
+    def client(self, service="mediapackage", login=None, **config):
+        """login: (access key id, secret, session token or None); root's without."""
+        key_id, secret, token = login or (*self.credentials, None)
         settings = {"retries": {"total_max_attempts": 1}, "read_timeout": PATIENCE, "connect_timeout": 10}
         settings.update(config)
         return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=key_id,
-                            aws_secret_access_key=secret, config=botocore.config.Config(**settings))
+                            aws_secret_access_key=secret, aws_session_token=token,
+                            config=botocore.config.Config(**settings))
 
     def aws(self, *args, check=True, env=None):
         """The AWS CLI, as a user calls it: credentials file, profile, --endpoint-url."""

@@ -20,8 +20,8 @@
 
 #include "waymark/banned.h"
 
-#define ROUNDS 120
-#define USERS 300
+#define ROUNDS 40
+#define USERS 150
 
 static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
 static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_iam, &wm_service_sts};
