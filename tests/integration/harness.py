@@ -469,8 +469,8 @@ class Server:
         return parser["waymark"]["aws_access_key_id"], parser["waymark"]["aws_secret_access_key"]
 
     def client(self, service="mediapackage", login=None, **config):
-        """login: (access key id, secret, session token or None); root's without."""
-        key_id, secret, token = login or (*self.credentials, None)
+        """login: access key, secret and, of a session, token; without, root's."""
+        key_id, secret, token = (*(login or self.credentials), None)[:3]
         settings = {"retries": {"total_max_attempts": 1}, "read_timeout": PATIENCE, "connect_timeout": 10}
         settings.update(config)
         return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=key_id,
