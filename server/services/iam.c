@@ -64,6 +64,9 @@ static const struct wm_operation operations[] = {
     WRITE("DeleteAccessKey", user, iam_delete_access_key_input, iam_delete_access_key),
     READ("GetAccessKeyLastUsed", key_owner, iam_access_key_input, iam_get_access_key_last_used),
     READ("GetAccountSummary", all, NULL, iam_get_account_summary),
+    WRITE("CreateAccountAlias", all, iam_alias_input, iam_create_account_alias),
+    WRITE("DeleteAccountAlias", all, iam_alias_input, iam_delete_account_alias),
+    READ("ListAccountAliases", all, iam_list_aliases_input, iam_list_account_aliases),
 
     /* roles */
     WRITE("CreateRole", new_role, iam_create_role_input, iam_create_role),
@@ -107,7 +110,7 @@ static const struct wm_operation operations[] = {
     READ("GetContextKeysForCustomPolicy", all, iam_context_keys_custom_input, iam_get_context_keys),
 };
 
-/* Callers are given NoSuchEntity, and AWS's own records of IAM say NoSuchEntityException: so do those who look for it. */
+/* Callers are given NoSuchEntity. AWS's records of IAM say NoSuchEntityException, which is what is searched for. */
 static const char *const exceptions[] = {
     "ConcurrentModification", "DeleteConflict",      "EntityAlreadyExists", "EntityTemporarilyUnmodifiable",
     "InvalidInput",           "LimitExceeded",       "MalformedPolicyDocument", "NoSuchEntity",

@@ -253,6 +253,8 @@ extern const struct wm_member iam_list_access_keys_input[];
 extern const struct wm_member iam_update_access_key_input[];
 extern const struct wm_member iam_delete_access_key_input[];
 extern const struct wm_member iam_access_key_input[];
+extern const struct wm_member iam_alias_input[];
+extern const struct wm_member iam_list_aliases_input[];
 IAM_HANDLER(create_user);
 IAM_HANDLER(get_user);
 IAM_HANDLER(list_users);
@@ -272,6 +274,9 @@ IAM_HANDLER(update_access_key);
 IAM_HANDLER(delete_access_key);
 IAM_HANDLER(get_access_key_last_used);
 IAM_HANDLER(get_account_summary);
+IAM_HANDLER(create_account_alias);
+IAM_HANDLER(delete_account_alias);
+IAM_HANDLER(list_account_aliases);
 
 /** What callers see of a user in lists. */
 struct wm_json *iam_show_user(struct wm_call *c, const struct wm_json *stored);

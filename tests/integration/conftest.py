@@ -28,8 +28,10 @@ FAST = {"batch_age": "200ms", "digest_period": "2s"}
 
 
 def starter(tmp_path):
-    """start(trails=…, **settings): a running daemon. Without trails: one named demo into a folder, zstd, delivered fast.
-    server.store reads the first trail."""
+    """start(trails=…, **settings): a running daemon. server.store reads the first trail.
+
+    Without trails: one named demo into a folder, zstd, delivered fast.
+    """
     servers = []
 
     def start(trails=None, login=None, environment=None, ready=True, **settings):

@@ -180,6 +180,9 @@ static const struct demand_row iam_rows[] = {
     {"AttachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"DetachRolePolicy", "{\"RoleName\":\"night\",\"PolicyArn\":\"" READ_POLICY "\"}", NIGHT ATTACHED, NULL},
     {"GetAccountAuthorizationDetails", "{}", "*", NO_TYPE},
+    {"CreateAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
+    {"DeleteAccountAlias", "{\"AccountAlias\":\"ours\"}", "*", NO_TYPE},
+    {"ListAccountAliases", "{}", "*", NO_TYPE},
     {"SimulatePrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "role/ops/Night\"}", NIGHT, NULL},
     {"GetContextKeysForPrincipalPolicy", "{\"PolicySourceArn\":\"" IAM "user/noor\"}", IAM "user/noor", NULL}, /* no path */
     {"SimulateCustomPolicy", "{}", "*", NO_TYPE},
