@@ -2,6 +2,7 @@
 
 #include "server/source_ip.h"
 #include "waymark/bounds.h"
+#include "waymark/iam.h"
 #include "waymark/record.h"
 
 #include "waymark/banned.h"
@@ -98,6 +99,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     char message[256], hash[WM_SHA256_HEX_BYTES];
     const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
+    dispatch_set_caller(p); /* nobody, so far */
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);
 
     if (r->refused) { /* its body is not here, so nothing can be proven */
@@ -465,13 +467,23 @@ static bool dispatch_confirm(struct dispatch *p)
     return result == WM_SIGV4_OK;
 }
 
-/* The use of the caller's key goes with the call's own entry, whatever became of the call. */
+static bool reply_changes(const struct wm_reply *r, const struct wm_change *place)
+{
+    for (size_t i = 0; i < r->n_changes; i++)
+        if (wm_view_eq(r->changes[i].kind, place->kind) && wm_view_eq(r->changes[i].id, place->id))
+            return true;
+    return false;
+}
+
+/* The use of the caller's key goes with the call's own entry, whatever became of the call; unless what it did was to
+ * delete that key, or role, and what is known of it. */
 static void dispatch_note_use(struct dispatch *p)
 {
     const struct wm_service *service = p->r->route.service;
     struct wm_change use;
     if (p->r->caller && service && p->reply.n_changes < WM_MAX_CHANGES &&
-        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use)) {
+        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use) &&
+        !reply_changes(&p->reply, &use)) {
         wm_reply_change(&p->reply, use.kind, use.id, use.document);
         p->noted = true;
     }
@@ -490,6 +502,8 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
     runs = dispatch_confirm(p) && runs;
+    if (p->call.identity.type == WM_IDENTITY_ROOT)
+        p->call.identity.user_name = wm_iam_alias(state, p->call.arena);
     p->ran = runs && dispatch_permit(p);
     if (p->ran && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
