@@ -26,6 +26,8 @@ struct fixture {
     struct wm_wall_ns now;
     struct wm_identity identity; /* who calls: root, unless the test says otherwise */
     struct wm_view signing_name; /* the service that the signature is for; empty: it does not tell */
+    const struct wm_principal *principal; /* the same; NULL where no operation that is called looks at it */
+    struct wm_request_context context;
     struct wm_arena arena;
     /* the last call's */
     struct wm_reply reply;
@@ -112,8 +114,11 @@ static inline void call_decode_and_run(struct fixture *f, const struct wm_route 
         .arena = &f->arena,
         .state = f->state,
         .identity = f->identity,
+        .principal = f->principal,
+        .context = &f->context,
         .now = f->now,
     };
+    f->context.now = f->now;
     f->reply.http_status = route->operation->http_status;
     enum wm_status status = route->protocol->decode(&f->arena, route, q, &f->params, &err);
     if (status == WM_E_INVALID) {
