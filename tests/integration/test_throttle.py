@@ -90,8 +90,9 @@ def js(server):
     lines = json.dumps({"operation": "ListChannels", "members": {}}) + "\n"
     run = subprocess.run([NODE, os.path.join(FOLDER, "client.js")], input=lines * 2, capture_output=True, text=True,
                          timeout=PATIENCE, check=True, env=clean_environment(
-                             NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), MAX_ATTEMPTS="10", SERVICE="mediapackage",
-                             ENDPOINT=server.endpoint, REGION=REGION, KEY_ID=key_id, SECRET=secret))
+                             NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), MAX_ATTEMPTS="10",
+                             ENDPOINT=server.endpoint, REGION=REGION, KEY_ID=key_id, SECRET=secret,
+                             SERVICE="mediapackage"))
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     assert [a["status"] for a in answers] == [200] * 2, answers
     return [a["attempts"] for a in answers]

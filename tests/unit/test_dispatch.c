@@ -698,6 +698,30 @@ static void demands_that_cannot_be_read_fail_the_call(void **state)
     root_calls_iam("Action=DeleteUserPolicy&Version=2010-05-08&UserName=noor&PolicyName=all");
 }
 
+/* Nothing is noted of a key that the call itself deletes. */
+static void a_user_deletes_the_key_it_signs_with(void **state)
+{
+    (void)state;
+    struct wm_entry e;
+    char form[200];
+    root_calls_iam("Action=CreateAccessKey&Version=2010-05-08&UserName=noor"); /* not used yet */
+    take_text("<AccessKeyId>", noors_key, sizeof noors_key);
+    take_text("<SecretAccessKey>", noors_secret, sizeof noors_secret);
+    root_calls_iam("Action=AttachUserPolicy&Version=2010-05-08&UserName=noor&"
+                   "PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess");
+    (void)snprintf(form, sizeof form, "Action=DeleteAccessKey&Version=2010-05-08&AccessKeyId=%s", noors_key);
+    query_call("iam", form, true);
+    assert_int_equal(request.status, 200);
+    (void)record_of(request.seq, &e);
+    assert_int_equal(e.n_changes, 3);
+    for (size_t i = 0; i < e.n_changes; i++)
+        if (wm_view_eq_str(e.changes[i].kind, "iam.last-used"))
+            assert_int_equal(e.changes[i].document.len, 0);
+    query_call("iam", "Action=GetUser&Version=2010-05-08", true);
+    assert_int_equal(request.status, 403);
+    assert_string_equal(request.error_code, "InvalidClientTokenId");
+}
+
 /* ---- limits ---- */
 
 static void limit(struct wm_throttle_limit source, struct wm_throttle_limit principal)
@@ -1267,6 +1291,7 @@ int main(void)
         cmocka_unit_test(who_may_not_is_refused_and_recorded),
         cmocka_unit_test(permissions_count_from_their_entry_on),
         cmocka_unit_test(demands_that_cannot_be_read_fail_the_call),
+        cmocka_unit_test(a_user_deletes_the_key_it_signs_with),
         cmocka_unit_test(an_operation_is_one_row_and_one_handler),
         cmocka_unit_test(the_page_about_it_shows_what_is_tested),
         cmocka_unit_test(a_throttled_call_is_429_and_recorded),
