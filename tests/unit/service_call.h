@@ -25,9 +25,9 @@ struct fixture {
     struct wm_service_env env;
     struct wm_wall_ns now;
     struct wm_identity identity; /* who calls: root, unless the test says otherwise */
-    struct wm_view signing_name; /* the service that the signature is for; empty: it does not tell */
     const struct wm_principal *principal; /* the same; NULL where no operation that is called looks at it */
     struct wm_request_context context;
+    struct wm_view signing_name; /* the service that the signature is for; empty: it does not tell */
     struct wm_arena arena;
     /* the last call's */
     struct wm_reply reply;

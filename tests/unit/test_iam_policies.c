@@ -99,7 +99,7 @@ static void policy_of_none(void **state)
     struct fixture *f = *state;
     static const char *const calls[] = {
         "GetPolicy", "DeletePolicy", "TagPolicy&Tags.member.1.Key=a&Tags.member.1.Value=1", "UntagPolicy&TagKeys.member.1=a",
-        "ListPolicyTags", "CreatePolicyVersion&PolicyDocument=" ALLOW_ALL, "GetPolicyVersion&VersionId=v1",
+        "ListPolicyTags", ("CreatePolicyVersion&PolicyDocument=" ALLOW_ALL), "GetPolicyVersion&VersionId=v1",
         "ListPolicyVersions", "SetDefaultPolicyVersion&VersionId=v1", "DeletePolicyVersion&VersionId=v1",
         "ListEntitiesForPolicy",
     };
@@ -120,7 +120,7 @@ static void aws_policies_can_be_read_and_not_changed(void **state)
     struct fixture *f = *state;
     static const char *const calls[] = {
         "DeletePolicy", "TagPolicy&Tags.member.1.Key=a&Tags.member.1.Value=1", "UntagPolicy&TagKeys.member.1=a",
-        "CreatePolicyVersion&PolicyDocument=" ALLOW_ALL, "SetDefaultPolicyVersion&VersionId=v1",
+        ("CreatePolicyVersion&PolicyDocument=" ALLOW_ALL), "SetDefaultPolicyVersion&VersionId=v1",
         "DeletePolicyVersion&VersionId=v1",
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
