@@ -2,6 +2,7 @@
 
 #include "waymark/bounds.h"
 #include "waymark/record.h"
+#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -317,6 +318,30 @@ static enum wm_status dispatch_finish(struct dispatch *p)
 }
 
 /*
+ * Operations that could take records away from a trail (the rows with `audit`), while the settings lock them: to nobody,
+ * since whoever administrates here is whom the audit is about. In the form of IAM's own refusals (cloudtrail.md 2.6).
+ * @return true: it may run
+ */
+static bool dispatch_unlocked(struct dispatch *p)
+{
+    const struct wm_operation *operation = p->r->route.operation;
+    if (!p->d->env->audit_locked || !operation->audit)
+        return true;
+    const struct wm_service_env *env = p->d->env;
+    struct wm_view trail = wm_view_sub(wm_json_get_text(p->params, operation->audit), 0, 256);
+    if (!wm_view_starts(trail, "arn:"))
+        trail = wm_arena_printf(&p->r->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(env->region),
+                                WM_ARG(env->region), WM_ARG(env->account_id), WM_ARG(trail));
+    p->reply.error_code = "AccessDeniedException";
+    p->reply.http_status = 403;
+    p->reply.error_message = wm_arena_printf(
+        &p->r->arena, "User: %.*s is not authorized to perform: %s:%s on resource: %.*s with an explicit deny in the "
+        "settings of this server (audit.locked)", WM_ARG(p->call.identity.arn), p->r->route.service->signing_name,
+        operation->name, WM_ARG(trail));
+    return false;
+}
+
+/*
  * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
  * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
  * seen, and that has been appended already.
@@ -356,7 +381,7 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     };
     uint64_t seen = 0;
     wm_uuid(r->request_id);
-    bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p);
+    bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p) && dispatch_unlocked(&p);
     dispatch_name(&p);
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */

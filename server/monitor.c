@@ -243,6 +243,22 @@ static void add_newest_digest(struct status *s, struct wm_json *trail, const str
     set_time(s, o, "end", t->digest_end);
 }
 
+/* Shown as what its API says, at once; the trail itself may still be on its way there. */
+static void add_logging(struct status *s, struct wm_json *o, const struct wm_board_trail *t)
+{
+    struct wm_state *state = s->m->dispatcher->recorder->state;
+    struct wm_trail_logging l = {0};
+    wm_state_lock(state);
+    enum wm_status status = wm_trail_logging_get(state, wm_view_of(t->name), &l, NULL);
+    wm_state_unlock(state);
+    wm_json_set_bool(s->arena, o, "logging", !l.stopped && status == WM_OK);
+    set_time(s, o, "stopped", l.stopped ? l.ended : (struct wm_wall_ns){0});
+    if (status != WM_OK)
+        add_problem(s, wm_arena_printf(s->arena, "trail %s: whether it is logging cannot be told", t->name));
+    else if (l.stopped)
+        add_problem(s, wm_arena_printf(s->arena, "trail %s is stopped: nothing is delivered until StartLogging", t->name));
+}
+
 static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t, bool paused)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
@@ -253,6 +269,7 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_text(s, o, "bucket", t->bucket);
     set_text(s, o, "prefix", t->prefix);
     set_text(s, o, "codec", t->codec);
+    add_logging(s, o, t);
     set_time(s, o, "latestDelivery", t->latest_delivery);
     set_time(s, o, "latestDeliveryAttempt", t->latest_delivery_attempt);
     set_text(s, o, "latestDeliveryError", t->latest_delivery_error);

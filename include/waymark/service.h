@@ -38,6 +38,7 @@ struct wm_service_env {
     struct wm_board *board;
     const struct wm_clock *clock;
     const uint8_t *master_key;   /* 32 bytes: secrets given to callers are derived from it, never stored */
+    bool audit_locked;           /* nobody may stop, change or remove a trail: see wm_operation, audit */
 };
 
 /** One call, as a handler sees it. Everything lives until the reply has been sent. */
@@ -115,6 +116,8 @@ struct wm_operation {
     bool read_only;
     int http_status;              /* of success: 200, 202, 204 */
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
+    /** It can take records away from the trail that this member names: refused to everybody while audit.locked. NULL: none */
+    const char *audit;
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
     const char *const *secret_output;
     /** Runs with the state locked. What the state gives is gone afterwards: the reply has copies. */

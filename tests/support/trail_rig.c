@@ -169,9 +169,11 @@ void rig_open_journal(struct rig *r)
         fail_msg("%s", err.message);
 }
 
-static enum wm_status rig_event(void *ctx, const char *name, struct wm_view details, struct wm_err *err)
+static enum wm_status rig_event(void *ctx, struct wm_view trail, const char *name, struct wm_view details,
+                                struct wm_err *err)
 {
     struct rig *r = ctx;
+    WM_ASSERT(wm_view_eq_str(trail, "studio"));
     if (atomic_fetch_sub(&r->events_fail, 1) > 0)
         return wm_fail(err, WM_E_FULL, "the journal is full");
     (void)snprintf(r->event, sizeof r->event, "%s %.*s", name, WM_ARG(details));
@@ -206,7 +208,7 @@ int rig_setup(void **state)
         .journal = r->journal,
         .board = r->board,
         .signer = r->signer,
-        .recorder = {rig_event, r},
+        .recorder = {.event = rig_event, .ctx = r},
         .clock = &r->clock,
         .retry_min_ms = 5,
         .retry_max_ms = 40,

@@ -655,8 +655,8 @@ static int set_up(void **state)
     }
     if (f)
         fclose(f);
-    env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), recorder->board, &wm_clock_system,
-                                  master_key};
+    env = (struct wm_service_env){.account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"),
+                                  .board = recorder->board, .clock = &wm_clock_system, .master_key = master_key};
     n_recorded = 0;
     dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
                                         .recorder = recorder, .record = true, .recorded = &n_recorded};

@@ -161,8 +161,8 @@ static int set_up_world(struct world *w)
     }
     if (f)
         fclose(f);
-    w->env = (struct wm_service_env){WM_LIT("123456789012"), WM_LIT("us-east-1"), w->recorder->board, &wm_clock_system,
-                                     master_key};
+    w->env = (struct wm_service_env){.account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"),
+                                     .board = w->recorder->board, .clock = &wm_clock_system, .master_key = master_key};
     w->cache = wm_sigv4_cache_new();
     wm_arena_init(&w->arena, 1 << 20);
     start_server(w, 1);

@@ -101,8 +101,8 @@ static void records_reads_what_was_left_out(void **state)
         assert_int_equal(n.records, 3);
         assert_int_equal(n.n_missed, cases[i].missed);
         if (n.n_missed) {
-            assert_int_equal(n.missed[0].first, 5);
-            assert_int_equal(n.missed[0].last, 9);
+            assert_int_equal(n.missed[0].range.first, 5);
+            assert_int_equal(n.missed[0].range.last, 9);
         }
         wm_buf_done(&b);
     }
