@@ -7,7 +7,7 @@
 
 #include "waymark/banned.h"
 
-#define LOGGING_ARENA_BYTES 4096u
+#define LOGGING_ARENA_BYTES (64u * 1024u)
 
 size_t wm_trail_logging_write(const struct wm_trail_logging *l, char out[WM_TRAIL_LOGGING_BYTES])
 {
