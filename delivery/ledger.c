@@ -43,7 +43,7 @@
     " stopped_behind INTEGER NOT NULL) STRICT;"                                                                      \
     "PRAGMA application_id = 1467249260;"                                                                            \
     "PRAGMA user_version = 3;"
-/* Version 2 knew no trail that was stopped. */
+/* Version 2 knew no trail that was stopped. Ended by ledger_end(). */
 #define LEDGER_FROM_2                                                                                               \
     "BEGIN IMMEDIATE;"                                                                                              \
     "ALTER TABLE head ADD COLUMN logging INTEGER;"                                                                  \
@@ -51,8 +51,7 @@
     "ALTER TABLE file_plan ADD COLUMN logging INTEGER NOT NULL DEFAULT 1;"                                          \
     "ALTER TABLE untold ADD COLUMN stopped_before INTEGER NOT NULL DEFAULT 0;"                                      \
     "ALTER TABLE untold ADD COLUMN stopped_behind INTEGER NOT NULL DEFAULT 0;"                                      \
-    "PRAGMA user_version = 3;"                                                                                      \
-    "COMMIT;"
+    "PRAGMA user_version = 3;"
 
 static_assert(LEDGER_APPLICATION_ID == 1467249260, "the pragma's number");
 

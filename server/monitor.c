@@ -44,11 +44,38 @@ static const char *not_ready(const struct wm_monitor *m)
     return wm_journal_refuses(m->dispatcher->recorder->journal, NULL) ? "the journal takes no entries" : NULL;
 }
 
-static void answer_health(struct wm_request *r, const char *trouble)
+struct stopped {
+    struct wm_board *board;
+    bool any;
+};
+
+/* A document that is none counts as well: somebody is to look. */
+static bool stopped_one(void *arg, struct wm_view id, struct wm_view text)
+{
+    struct stopped *s = arg;
+    struct wm_trail_logging l = {.stopped = true};
+    struct wm_board_trail t;
+    (void)!wm_trail_logging_read(text, &l, NULL);
+    s->any = l.stopped && wm_board_find_trail(s->board, id, &t); /* a trail that was taken out of the settings is none */
+    return !s->any;
+}
+
+/* Calls are served, so a probe is content; who reads it is told that they do not reach every trail. */
+static const char *ready_remark(const struct wm_monitor *m)
+{
+    struct wm_recorder *recorder = m->dispatcher->recorder;
+    struct stopped s = {recorder->board, false};
+    wm_state_lock(recorder->state);
+    wm_state_each(recorder->state, WM_LIT(WM_TRAIL_LOGGING_KIND), WM_EMPTY, stopped_one, &s);
+    wm_state_unlock(recorder->state);
+    return s.any ? "ok, but a trail is stopped" : "ok";
+}
+
+static void answer_health(struct wm_request *r, const char *trouble, const char *remark)
 {
     r->route.protocol = &plain;
     r->status = trouble ? 503 : 200;
-    wm_buf_addf(&r->out, "%s\n", trouble ? trouble : "ok");
+    wm_buf_addf(&r->out, "%s\n", trouble ? trouble : remark);
 }
 
 /* ---- the status ---- */
@@ -361,7 +388,7 @@ static void answer_status(const struct wm_monitor *m, struct wm_request *r)
     if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
         return;
     wm_buf_clear(&r->out); /* too little memory for a status is a status, too */
-    answer_health(r, "there is no memory for the status");
+    answer_health(r, "there is no memory for the status", "");
 }
 
 bool wm_monitor_answer(const struct wm_monitor *m, struct wm_sigv4_cache *cache, struct wm_request *r)
@@ -373,7 +400,9 @@ bool wm_monitor_answer(const struct wm_monitor *m, struct wm_sigv4_cache *cache,
             return false;
         answer_status(m, r);
     } else {
-        answer_health(r, wm_view_eq_str(r->path, "/livez") ? not_alive(m) : not_ready(m));
+        bool live = wm_view_eq_str(r->path, "/livez");
+        const char *trouble = live ? not_alive(m) : not_ready(m);
+        answer_health(r, trouble, live || trouble ? "ok" : ready_remark(m));
     }
     wm_uuid(r->request_id);
     return true;

@@ -137,15 +137,19 @@ static inline int call_rest(struct fixture *f, const char *method, const char *p
     return call_request(f, &q);
 }
 
-/** The operation of MediaPackage with this name. */
-static inline const struct wm_operation *mediapackage_operation(const char *name)
+static inline const struct wm_operation *operation_named(const struct wm_service *s, const char *name)
 {
-    const struct wm_service *s = &wm_service_mediapackage;
     for (size_t i = 0; i < s->n_operations; i++)
         if (strcmp(s->operations[i].name, name) == 0)
             return &s->operations[i];
     fail_msg("there is no operation %s", name);
     return NULL;
+}
+
+/** The operation of MediaPackage with this name. */
+static inline const struct wm_operation *mediapackage_operation(const char *name)
+{
+    return operation_named(&wm_service_mediapackage, name);
 }
 
 /** Put a document into the state, as a call's change would. An empty one is removed. */

@@ -445,6 +445,71 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     assert_null(other);
 }
 
+static void ledger_keeps_whether_the_trail_is_logging(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_ledger_range r;
+    assert_false(wm_ledger_head(l)->logging_known);
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_begin(l, true, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_true(wm_ledger_head(l)->logging_known && wm_ledger_head(l)->logging && wm_ledger_planned_logging(l));
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010), q; /* it ends with a stop, and moves it with the cursor */
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    assert_true(wm_ledger_head(l)->logging && !wm_ledger_planned_logging(l));
+    l = reopen(l, *state);
+    assert_true(wm_ledger_head(l)->logging && !wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1011, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_skip(l, 50, 5, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    q = file_plan(l, 3, 1020); /* it begins with the start */
+    q.logging = true;
+    assert_int_equal(wm_ledger_plan_file(l, &q, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 53, NULL, true, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 60, NULL, false, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.first_seq, 51);
+    assert_int_equal(r.last_seq, 60);
+    assert_true(r.stopped_before && r.stopped_behind); /* of both together */
+    wm_ledger_close(l);
+}
+
+/* A ledger of the version before: its trail was never stopped. */
+static void ledger_of_version_2_goes_on(void **state)
+{
+    struct scratch *s = *state;
+    sqlite3 *db;
+    struct wm_ledger_range r;
+    struct wm_ledger_file_plan back;
+    struct wm_ledger *l = open_ledger(s);
+    assert_int_equal(wm_ledger_begin(l, true, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 45, NULL, true, NULL), WM_OK);
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010);
+    p.logging = true;
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    wm_ledger_close(l);
+    assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE head DROP COLUMN logging; ALTER TABLE file_plan DROP COLUMN logging;"
+                                      "ALTER TABLE untold DROP COLUMN stopped_before;"
+                                      "ALTER TABLE untold DROP COLUMN stopped_behind; PRAGMA user_version = 2;",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    for (int i = 0; i < 2; i++) { /* once */
+        l = open_ledger(s);
+        assert_true(wm_ledger_head(l)->logging_known && wm_ledger_head(l)->logging && wm_ledger_planned_logging(l));
+        assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
+        assert_memory_equal(&back, &p, sizeof back);
+        assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+        assert_true(r.first_seq == 41 && r.last_seq == 45 && !r.stopped_before && !r.stopped_behind);
+        wm_ledger_close(l);
+    }
+}
+
 static void ledger_belongs_to_one_process(void **state)
 {
     struct scratch *s = *state;
@@ -538,6 +603,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(ledger_cuts_a_digest_that_would_be_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_needs_memory_for_a_digest, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_refuses_what_is_not_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_keeps_whether_the_trail_is_logging, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_of_version_2_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_belongs_to_one_process, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_step_fails_whole_when_the_disk_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_survives_a_kill, setup, teardown),
