@@ -102,19 +102,50 @@ static void put_details(struct wm_buf *out, struct wm_view details)
         wm_buf_add_view(out, details);
 }
 
+/* Members in the order of real records of version 1.08 to 1.11. webIdFederationData is for roles assumed with a web
+ * identity, which we do not have: AWS writes it empty then. */
+static void put_session(struct wm_buf *out, const struct wm_identity_session *s)
+{
+    char created[WM_TIME_ISO_BYTES];
+    wm_buf_add_view(out, WM_LIT(",\"sessionContext\":{"));
+    if (s->issuer_type.len) {
+        put_string(out, WM_LIT("\"sessionIssuer\":{\"type\":"), s->issuer_type);
+        put_string(out, WM_LIT(",\"principalId\":"), s->issuer_principal_id);
+        put_string(out, WM_LIT(",\"arn\":"), s->issuer_arn);
+        put_string(out, WM_LIT(",\"accountId\":"), s->issuer_account_id);
+        put_string(out, WM_LIT(",\"userName\":"), s->issuer_user_name);
+        wm_buf_add_view(out, WM_LIT("},\"webIdFederationData\":{},"));
+    }
+    wm_time_iso(s->created, created);
+    put_string(out, WM_LIT("\"attributes\":{\"creationDate\":"), (struct wm_view){created, WM_TIME_ISO_BYTES - 1});
+    wm_buf_add_view(out, s->mfa ? WM_LIT(",\"mfaAuthenticated\":\"true\"}") : WM_LIT(",\"mfaAuthenticated\":\"false\"}"));
+    put_optional(out, WM_LIT(",\"sourceIdentity\":"), s->source_identity);
+    wm_buf_add_char(out, '}');
+}
+
 static void put_identity(struct wm_buf *out, const struct wm_identity *id)
 {
-    static const char *const types[] = {[WM_IDENTITY_UNKNOWN] = "Unknown", [WM_IDENTITY_ROOT] = "Root"};
+    static const struct wm_view types[] = {
+        [WM_IDENTITY_UNKNOWN] = {"Unknown", 7},
+        [WM_IDENTITY_ROOT] = {"Root", 4},
+        [WM_IDENTITY_USER] = {"IAMUser", 7},
+        [WM_IDENTITY_ASSUMED_ROLE] = {"AssumedRole", 11},
+        [WM_IDENTITY_AWS_SERVICE] = {"AWSService", 10},
+    };
     if (id->type == WM_IDENTITY_SERVICE) {
         put_string(out, WM_LIT("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"accountId\":"), id->account_id);
         put_string(out, WM_LIT(",\"invokedBy\":"), id->invoked_by);
         return;
     }
-    put_string(out, WM_LIT("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":"), wm_view_of(types[id->type]));
+    put_string(out, WM_LIT("{\"eventVersion\":\"1.11\",\"userIdentity\":{\"type\":"), types[id->type]);
     put_optional(out, WM_LIT(",\"principalId\":"), id->principal_id);
     put_optional(out, WM_LIT(",\"arn\":"), id->arn);
     put_optional(out, WM_LIT(",\"accountId\":"), id->account_id);
     put_optional(out, WM_LIT(",\"accessKeyId\":"), id->access_key_id);
+    put_optional(out, WM_LIT(",\"userName\":"), id->user_name);
+    if (id->session)
+        put_session(out, id->session);
+    put_optional(out, WM_LIT(",\"invokedBy\":"), id->invoked_by);
 }
 
 /* Members in the order in which CloudTrail's own records have them. */

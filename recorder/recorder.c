@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "recorder/fold.h"
+#include "waymark/bounds.h"
 #include "waymark/hash.h"
 #include "waymark/log.h"
 #include "waymark/record.h"
@@ -41,6 +43,7 @@ struct recorder {
     bool counts_differ;   /* and the log says so */
     struct wm_mutex gap_mu;
     struct gap gap; /* under gap_mu: not recorded yet */
+    struct fold *fold; /* NULL: off */
     /* the follower's, handed over by open and back to close */
     struct wm_journal_reader *reader;
     uint64_t cursor;
@@ -277,11 +280,57 @@ static void tend_gap(struct recorder *r)
     wm_mutex_unlock(&r->gap_mu);
 }
 
+/* ---- refused calls that are folded ---- */
+
+bool wm_recorder_fold(struct wm_recorder *face, const struct wm_refused_call *c)
+{
+    struct recorder *r = recorder_of(face);
+    return r->fold && fold_count(r->fold, c);
+}
+
+void wm_recorder_fold_begin(struct wm_recorder *face, const struct wm_refused_call *c)
+{
+    struct recorder *r = recorder_of(face);
+    if (r->fold)
+        fold_begin(r->fold, c);
+}
+
+struct wm_fold_counts wm_recorder_fold_counts(struct wm_recorder *face)
+{
+    struct recorder *r = recorder_of(face);
+    return r->fold ? fold_counts(r->fold) : (struct wm_fold_counts){0};
+}
+
+/* One event for each window that is over, or for all. What could not be recorded is kept for the next time. */
+static enum wm_status tend_folds(struct recorder *r, bool all)
+{
+    struct fold_window *w;
+    enum wm_status status = WM_OK;
+    while (status == WM_OK && r->fold && (w = fold_take(r->fold, all)) != NULL) {
+        struct wm_buf details;
+        wm_buf_init(&details, WM_MAX_PARAMETERS_BYTES);
+        fold_write(w, &details);
+        status = wm_buf_status(&details);
+        if (status == WM_OK)
+            status = wm_recorder_event(&r->face, "RefusedCallsFolded", wm_buf_view(&details), NULL); /* the log knows of it */
+        fold_give_back(r->fold, w, status == WM_OK);
+        wm_buf_done(&details);
+    }
+    return status;
+}
+
+void wm_recorder_fold_end(struct wm_recorder *face)
+{
+    (void)tend_folds(recorder_of(face), true); /* what is left is tried again when the recorder is closed */
+}
+
 static void tend(struct recorder *r)
 {
     tend_followers(r);
-    if (wm_journal_has_room(r->face.journal))
+    if (wm_journal_has_room(r->face.journal)) {
         tend_gap(r);
+        (void)tend_folds(r, false); /* asked again soon */
+    }
 }
 
 /* ---- the follower ---- */
@@ -426,10 +475,12 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     wm_mutex_init(&r->gap_mu);
 
     enum wm_status status = WM_OK;
+    if (o->fold_window_ms)
+        r->fold = fold_new(o->fold_window_ms, o->clock);
     r->face.board = wm_board_new();
     r->account_id = wm_view_dup(o->account_id);
     r->region = wm_view_dup(o->region);
-    if (!r->face.board || !r->account_id || !r->region)
+    if (!r->face.board || !r->account_id || !r->region || (o->fold_window_ms && !r->fold))
         status = wm_fail(err, WM_E_NOMEM, "no memory for the recorder");
     if (status == WM_OK)
         status = wm_io_make_dirs(o->io, o->data_dir, 0700, err);
@@ -460,6 +511,13 @@ enum wm_status wm_recorder_open(const struct wm_recorder_options *o, struct wm_r
     return WM_OK;
 }
 
+/* As the gap; what finds no room is at least in the log. */
+static void close_folds(struct recorder *r)
+{
+    if (tend_folds(r, true) != WM_OK)
+        wm_log(WM_EV_FOLDED_LOST, "calls=%llu", (unsigned long long)fold_counts(r->fold).pending);
+}
+
 void wm_recorder_close(struct wm_recorder *face)
 {
     if (!face)
@@ -469,6 +527,7 @@ void wm_recorder_close(struct wm_recorder *face)
         wm_stop_request(&r->stop);
         WM_PTOK(pthread_join(r->follower, NULL));
         tend_gap(r); /* into the room that is kept for it, be the journal full */
+        close_folds(r);
     }
     wm_journal_reader_close(r->reader);
     wm_journal_close(face->journal);
@@ -476,6 +535,7 @@ void wm_recorder_close(struct wm_recorder *face)
     wm_board_free(face->board);
     wm_stop_done(&r->stop);
     wm_mutex_done(&r->gap_mu);
+    fold_free(r->fold);
     free(r->account_id);
     free(r->region);
     r->magic = 0;

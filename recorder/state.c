@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ struct kind {
     char *name;
     size_t name_len;
     size_t count;
+    _Atomic uint64_t changes; /* of its documents since the start; written under mu, read by whoever watches */
     unsigned levels;
     struct node *head[STATE_MAX_LEVEL];
 };
@@ -224,6 +226,9 @@ void wm_state_apply(struct wm_state *s, const struct wm_change *changes, size_t 
         struct node *have = find_node(k, changes[i].id), *want = s->reserved[i];
         WM_ASSERT(!want == (changes[i].document.len == 0));
         s->reserved[i] = NULL;
+        if (k)
+            atomic_store_explicit(&k->changes, atomic_load_explicit(&k->changes, memory_order_relaxed) + 1,
+                                  memory_order_release);
         if (have)
             s->bytes -= have->id.len + have->document.len;
         if (!want) {
@@ -265,6 +270,16 @@ bool wm_state_get(struct wm_state *s, struct wm_view kind, struct wm_view id, st
         return false;
     *out = n->document;
     return true;
+}
+
+enum wm_status wm_state_watch(struct wm_state *s, struct wm_view kind, const _Atomic uint64_t **out, struct wm_err *err)
+{
+    wm_mutex_lock(&s->mu);
+    enum wm_status status = make_kind_locked(s, kind, err);
+    if (status == WM_OK)
+        *out = &find_kind_locked(s, kind)->changes;
+    wm_mutex_unlock(&s->mu);
+    return status;
 }
 
 size_t wm_state_count(struct wm_state *s, struct wm_view kind)

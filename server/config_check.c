@@ -65,11 +65,21 @@ static enum wm_status check_with_token(struct config *c, const struct config_pla
     return WM_OK;
 }
 
+static enum wm_status check_burst(struct config *c, const struct config_place *at, struct wm_err *err)
+{
+    bool of_source = strcmp(at->setting->key, "throttle.source_burst") == 0;
+    int64_t rate = of_source ? c->pub.throttle.source_rate : c->pub.throttle.principal_rate;
+    if (*(const int64_t *)setting_value(&c->pub, at->setting, at->trail) != 0 && rate == 0)
+        return config_fail(c, at, err, "means something only with throttle.%s", of_source ? "source_rate" : "principal_rate");
+    return WM_OK;
+}
+
 static enum wm_status check_server(struct config *c, struct wm_err *err)
 {
     static const struct rule rules[] = {
         {"journal.max_bytes", check_journal_size}, {"keys.token", check_token}, {"keys.token_module", check_with_token},
-        {"keys.token_pin_file", check_with_token}, {NULL, NULL},
+        {"keys.token_pin_file", check_with_token}, {"throttle.source_burst", check_burst},
+        {"throttle.principal_burst", check_burst}, {NULL, NULL},
     };
     const struct setting_table *table = config_settings(NO_TRAIL);
     for (size_t i = 0; i < table->n; i++) {

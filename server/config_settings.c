@@ -9,6 +9,7 @@
 
 #include "server/config_int.h"
 #include "waymark/bounds.h"
+#include "waymark/throttle.h"
 
 #include "waymark/banned.h"
 
@@ -46,6 +47,17 @@ static const struct setting server_rows[] = {
     {.key = "http.trusted_proxies", .type = SETTING_LIST, .offset = AT(http.trusted_proxies), .fallback = "",
      .valid = config_text_address_block, .expected = "an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8",
      .help = "addresses or blocks whose X-Forwarded-For is believed"},
+    /* No limits unless they are set: AWS publishes no numbers for MediaPackage's control plane [U]. */
+    {.key = "throttle.source_rate", .type = SETTING_COUNT, .offset = AT(throttle.source_rate), .fallback = "0",
+     .max = WM_THROTTLE_MAX, .help = "calls a second of one address, or IPv6 /64; above it 429; 0: no limit"},
+    {.key = "throttle.source_burst", .type = SETTING_COUNT, .offset = AT(throttle.source_burst), .fallback = "0",
+     .max = WM_THROTTLE_MAX, .help = "of which so many may come at once; 0: as many as in a second"},
+    {.key = "throttle.principal_rate", .type = SETTING_COUNT, .offset = AT(throttle.principal_rate), .fallback = "0",
+     .max = WM_THROTTLE_MAX, .help = "calls a second of one user, role or the root; above it 429; 0: no limit"},
+    {.key = "throttle.principal_burst", .type = SETTING_COUNT, .offset = AT(throttle.principal_burst), .fallback = "0",
+     .max = WM_THROTTLE_MAX, .help = "of which so many may come at once; 0: as many as in a second"},
+    {.key = "throttle.fold_refused", .type = SETTING_TIME_MS, .offset = AT(throttle.fold_refused_ms), .fallback = "0",
+     .max = HOUR_MS, .help = "refused calls of one source that repeat one within it share a record; 0: each has its own"},
     {.key = "journal.enabled", .type = SETTING_BOOL, .offset = AT(journal.enabled), .fallback = "true",
      .help = "false: nothing is recorded; for measuring only"},
     {.key = "journal.segment_bytes", .type = SETTING_SIZE, .offset = AT(journal.segment_bytes), .fallback = "64MiB",

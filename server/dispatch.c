@@ -1,8 +1,8 @@
 #include "server/dispatch.h"
 
+#include "server/source_ip.h"
 #include "waymark/bounds.h"
 #include "waymark/record.h"
-#include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
 
@@ -16,8 +16,12 @@ struct dispatch {
     struct wm_sigv4_claim claim;
     struct wm_protocol_request request;
     struct wm_call call;
+    struct wm_request_context context;
     struct wm_reply reply;
     struct wm_json *params; /* NULL until decoded */
+    bool locked;            /* the state is, and stays so until the entry is appended */
+    bool overtaken;         /* not appended: the caller is not who he was when his permissions were looked at */
+    bool noted;             /* the last change is not the operation's: it notes that the caller's key was used */
     struct wm_err why;      /* why it could not be recorded */
 };
 
@@ -26,6 +30,7 @@ static void dispatch_refuse(struct dispatch *p, enum wm_refusal why, struct wm_v
 {
     p->reply.document = NULL;
     p->reply.n_changes = 0;
+    p->noted = false;
     p->reply.error_code = p->r->route.protocol->refusal(why, &p->reply.http_status);
     p->reply.error_message = message;
 }
@@ -42,6 +47,10 @@ static enum wm_refusal refusal_of_signature(enum wm_sigv4_result result)
         return WM_REFUSE_EXPIRED;
     case WM_SIGV4_UNKNOWN_KEY:
         return WM_REFUSE_UNKNOWN_KEY;
+    case WM_SIGV4_TOKEN_EXPIRED:
+        return WM_REFUSE_EXPIRED_TOKEN;
+    case WM_SIGV4_NOT_FOUND_OUT:
+        return WM_REFUSE_INTERNAL;
     case WM_SIGV4_WRONG_SCOPE:
     case WM_SIGV4_PAYLOAD_MISMATCH:
     case WM_SIGV4_MISMATCH:
@@ -51,6 +60,36 @@ static enum wm_refusal refusal_of_signature(enum wm_sigv4_result result)
     return WM_REFUSE_SIGNATURE;
 }
 
+/* Has the source, or the principal, a call left? Else it is refused; true when the call may go on. */
+static bool dispatch_admit(struct dispatch *p, enum wm_throttle_kind kind, struct wm_view who)
+{
+    const struct wm_throttle *throttle = p->d->throttle;
+    if (!throttle)
+        return true;
+    int64_t wait_ns = wm_throttle_take(p->d->throttle, kind, who, wm_clock_mono(p->d->env->clock));
+    if (wait_ns == 0)
+        return true;
+    p->r->retry_after_s = (wait_ns + WM_NS_PER_S - 1) / WM_NS_PER_S;
+    dispatch_refuse(p, WM_REFUSE_THROTTLED,
+                    wm_throttle_sentence(throttle, kind, who, p->r->retry_after_s, &p->r->arena));
+    return false;
+}
+
+/* Who is calling, if anybody was proven to. */
+static void dispatch_set_caller(struct dispatch *p)
+{
+    p->call.principal = p->r->caller;
+    if (p->r->caller)
+        p->call.identity = p->r->caller->identity;
+    else
+        p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
+}
+
+static void dispatch_refuse_signature(struct dispatch *p, enum wm_sigv4_result result, const char *message)
+{
+    dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
+}
+
 /* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
 static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cache)
 {
@@ -58,7 +97,6 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     char message[256], hash[WM_SHA256_HEX_BYTES];
     const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
-    p->call.identity = (struct wm_identity){.type = WM_IDENTITY_UNKNOWN, .access_key_id = p->claim.access_key_id};
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);
 
     if (r->refused) { /* its body is not here, so nothing can be proven */
@@ -69,17 +107,19 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
         dispatch_refuse(p, r->refusal, wm_view_of(messages[r->refusal]));
         return false;
     }
+    if (!dispatch_admit(p, WM_THROTTLE_SOURCE, r->source_ip)) /* before the work that it would cost */
+        return false;
     if (result == WM_SIGV4_OK) {
         const struct wm_service *service = r->route.service;
         uint8_t sha[WM_SHA256_BYTES];
         wm_sha256(r->body.data, r->body.len, sha);
         wm_hex(sha, sizeof sha, hash);
         result = wm_auth_identify(p->d->auth, cache, &signed_request, &p->claim,
-                                  service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now,
-                                  &p->call.identity, message);
+                                  service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now, &r->caller,
+                                  message);
     }
     if (result != WM_SIGV4_OK)
-        dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&r->arena, wm_view_of(message)));
+        dispatch_refuse_signature(p, result, message);
     return result == WM_SIGV4_OK;
 }
 
@@ -109,6 +149,53 @@ static bool dispatch_decode(struct dispatch *p)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The request needs more memory than one call may use"));
         return false;
     }
+}
+
+/*
+ * May the caller do all that the call demands? Asked behind the decoding, because what is demanded follows from what was
+ * asked for. So who may not call an operation is told all the same what is wrong with his own parameters, from which he
+ * learns nothing of ours. AWS's services have it in either order [undocumented].
+ */
+static bool dispatch_permit(struct dispatch *p)
+{
+    struct wm_call *c = &p->call;
+    struct wm_demands demands;
+    struct wm_decided decided;
+    const struct wm_access access = {
+        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    if (c->principal->everything || c->operation->no_demands)
+        return true;
+    enum wm_status status = wm_service_demands(p->r->route.service, c, &demands);
+    if (status == WM_OK)
+        status = wm_authorize(&access, &decided);
+    if (status == WM_OK && decided.decision == WM_DECIDED_ALLOWED)
+        return true;
+    if (status == WM_OK)
+        dispatch_refuse(p, WM_REFUSE_DENIED, wm_authorize_message(&access, &decided));
+    else
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    return false;
+}
+
+/*
+ * What could take records away from a trail, while the settings lock it: before any policy, and to root as well, since
+ * whoever administrates here is whom the audit is about.
+ * @return true: it may run, as far as that goes
+ */
+static bool dispatch_unlocked(struct dispatch *p)
+{
+    struct wm_call *c = &p->call;
+    struct wm_demands demands;
+    if (!c->env->audit_locked || !c->operation->audit)
+        return true;
+    const struct wm_access access = {
+        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    const struct wm_decided locked = {.decision = WM_DECIDED_DENIED_SETTINGS, .demand = &demands.all[0]};
+    if (wm_service_demands(p->r->route.service, c, &demands) == WM_OK)
+        dispatch_refuse(p, WM_REFUSE_DENIED, wm_authorize_message(&access, &locked));
+    else
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    return false;
 }
 
 static void dispatch_write_reply(struct dispatch *p)
@@ -155,6 +242,24 @@ static struct wm_view event_source(struct dispatch *p, struct wm_arena *a)
     return wm_arena_printf(a, "%.*s.amazonaws.com", WM_ARG(name));
 }
 
+/*
+ * Append the entry. A call that let go of the lock may have been overtaken by one that changed what its caller may do: it
+ * must not stand behind that with what he had before. Root's permissions never change.
+ */
+static enum wm_status dispatch_append(struct dispatch *p, const struct wm_entry *entry)
+{
+    struct wm_request *r = p->r;
+    if (p->locked || !r->caller || r->caller->everything)
+        return wm_recorder_submit(p->d->recorder, entry, &r->seq, &p->why);
+    enum wm_status status = WM_E_INVALID;
+    wm_state_lock(p->call.state);
+    p->overtaken = !wm_auth_is_current(p->d->auth, r->caller);
+    if (!p->overtaken)
+        status = wm_recorder_submit(p->d->recorder, entry, &r->seq, &p->why);
+    wm_state_unlock(p->call.state);
+    return status;
+}
+
 /* Build the record in memory of a, and append the entry; the state is locked if it has changes. */
 static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
 {
@@ -173,7 +278,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         .region = p->d->env->region,
         .source_ip = r->source_ip,
         .user_agent = wm_request_header(r, "user-agent"),
-        .error_code = wm_view_of(p->reply.error_code),
+        .error_code = wm_service_error_code(a, service, p->reply.error_code),
         .error_message = failed ? p->reply.error_message : WM_EMPTY,
         .request_id = WM_LIT(r->request_id),
         .event_id = WM_LIT(event_id),
@@ -183,7 +288,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
     };
     if (operation && p->params)
         record.request_parameters = wm_service_redact_params(a, service, operation, p->params);
-    if (operation && !operation->read_only && !failed)
+    if (operation && (!operation->read_only || operation->gives_access) && !failed)
         record.response_elements = wm_service_redact_output(a, service, operation, p->reply.document);
     if (!operation) {
         struct wm_json *asked = wm_json_new(a, WM_JSON_OBJECT);
@@ -207,7 +312,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         .changes = p->reply.changes,
         .n_changes = p->reply.n_changes,
     };
-    return wm_recorder_submit(p->d->recorder, &entry, &r->seq, &p->why);
+    return dispatch_append(p, &entry);
 }
 
 /* The call needs more memory than one may use: before anything took effect it is refused, and recorded like any other,
@@ -268,8 +373,8 @@ static bool dispatch_may_answer(const struct dispatch *p, enum wm_status status)
 {
     const struct wm_operation *operation = p->r->route.operation;
     bool full = status == WM_E_FULL || status == WM_E_IO || status == WM_E_DENIED;
-    WM_ASSERT(!operation || !operation->read_only || p->reply.n_changes == 0);
-    return full && p->d->answer_reads && operation && operation->read_only &&
+    WM_ASSERT(!operation || !operation->read_only || p->reply.n_changes == p->noted);
+    return full && p->d->answer_reads && operation && operation->read_only && !operation->gives_access &&
            p->call.identity.type != WM_IDENTITY_UNKNOWN;
 }
 
@@ -317,51 +422,103 @@ static enum wm_status dispatch_finish(struct dispatch *p)
     return status;
 }
 
-/*
- * Operations that could take records away from a trail (the rows with `audit`), while the settings lock them: to nobody,
- * since whoever administrates here is whom the audit is about. In the form of IAM's own refusals (cloudtrail.md 2.6).
- * @return true: it may run
- */
-static bool dispatch_unlocked(struct dispatch *p)
+/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
+static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
 {
-    const struct wm_operation *operation = p->r->route.operation;
-    if (!p->d->env->audit_locked || !operation->audit)
-        return true;
-    const struct wm_service_env *env = p->d->env;
-    struct wm_view trail = wm_view_sub(wm_json_get_text(p->params, operation->audit), 0, 256);
-    if (!wm_view_starts(trail, "arn:"))
-        trail = wm_arena_printf(&p->r->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(env->region),
-                                WM_ARG(env->region), WM_ARG(env->account_id), WM_ARG(trail));
-    p->reply.error_code = "AccessDeniedException";
-    p->reply.http_status = 403;
-    p->reply.error_message = wm_arena_printf(
-        &p->r->arena, "User: %.*s is not authorized to perform: %s:%s on resource: %.*s with an explicit deny in the "
-        "settings of this server (audit.locked)", WM_ARG(p->call.identity.arn), p->r->route.service->signing_name,
-        operation->name, WM_ARG(trail));
-    return false;
+    const struct wm_request *r = p->r;
+    if (runs || !p->d->record || p->reply.http_status >= 500)
+        return false;
+    bool known = wm_ip_network(r->source_ip, network);
+    *out = (struct wm_refused_call){
+        .source = r->source_ip,
+        .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
+        .principal = r->principal,
+        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
+        .event_name = r->event_name,
+        .error_code = wm_view_of(p->reply.error_code),
+    };
+    return true;
+}
+
+/* One of a flood that is only counted: answered without an entry. */
+static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
+{
+    dispatch_write_reply(p);
+    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
+        !wm_recorder_fold(p->d->recorder, call))
+        return false;
+    p->r->folded = true;
+    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    return true;
+}
+
+/* Is who has proven to be calling still who he was, now that the call has its place among all others? */
+static bool dispatch_confirm(struct dispatch *p)
+{
+    char message[256];
+    const struct wm_principal *before = p->r->caller;
+    if (!before)
+        return false;
+    enum wm_sigv4_result result = wm_auth_confirm(p->d->auth, &p->claim, p->call.now, &p->r->caller, message);
+    if (p->r->caller != before) {
+        dispatch_set_caller(p);
+        dispatch_name(p);
+    }
+    if (result != WM_SIGV4_OK)
+        dispatch_refuse_signature(p, result, message);
+    return result == WM_SIGV4_OK;
+}
+
+/* The use of the caller's key goes with the call's own entry, whatever became of the call. */
+static void dispatch_note_use(struct dispatch *p)
+{
+    const struct wm_service *service = p->r->route.service;
+    struct wm_change use;
+    if (p->r->caller && service && p->reply.n_changes < WM_MAX_CHANGES &&
+        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use)) {
+        wm_reply_change(&p->reply, use.kind, use.id, use.document);
+        p->noted = true;
+    }
 }
 
 /*
- * Run the operation, if it was found and may run, and finish the call. A change takes effect where its entry stands in the
- * journal, so the state stays locked until it is appended. A call that changes nothing only has to stand behind what it has
- * seen, and that has been appended already.
+ * Run the operation, if it was found and may run, and finish the call. What decides whether it may run is read under the
+ * same lock, so that a permission which was taken away in an entry before this one is gone. A change takes effect where its
+ * entry stands in the journal, so the state stays locked until it is appended. A call that changes nothing only has to stand
+ * behind what it has seen, and that has been appended already; its caller is looked at once more (dispatch_append).
+ * @param stay      keep the lock to the end in any case
  * @param out_seen  when it left no record: every entry whose effect it may have seen
  */
-static enum wm_status dispatch_run(struct dispatch *p, bool runs, uint64_t *out_seen)
+static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uint64_t *out_seen)
 {
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
-    if (runs && p->call.operation->run(&p->call, &p->reply) != WM_OK)
+    runs = dispatch_confirm(p) && runs;
+    if (runs && dispatch_unlocked(p) && dispatch_permit(p) && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
-    bool changes = p->reply.n_changes > 0;
-    if (!changes)
+    dispatch_note_use(p);
+    p->locked = stay || p->reply.n_changes > 0;
+    if (!p->locked)
         wm_state_unlock(state);
     enum wm_status status = dispatch_finish(p);
     if (status != WM_OK)
         *out_seen = wm_journal_appended(p->d->recorder->journal);
-    if (changes)
+    if (p->locked)
         wm_state_unlock(state);
     return status;
+}
+
+static enum wm_status dispatch_run(struct dispatch *p, bool runs, uint64_t *out_seen)
+{
+    enum wm_status status = dispatch_try(p, runs, false, out_seen);
+    if (!p->overtaken)
+        return status;
+    p->overtaken = false; /* it had no changes, so nothing has come of it */
+    wm_buf_clear(&p->r->record);
+    if (runs)
+        p->reply = (struct wm_reply){.http_status = p->call.operation->http_status};
+    return dispatch_try(p, runs, true, out_seen);
 }
 
 void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r)
@@ -376,13 +533,28 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
                 .arena = &r->arena,
                 .state = d->recorder->state,
                 .now = wm_clock_wall(d->env->clock),
+                .context = &p.context,
             },
         .reply = {.http_status = 200},
     };
     uint64_t seen = 0;
+    p.context = (struct wm_request_context){
+        .now = p.call.now,
+        .source_ip = r->source_ip,
+        .user_agent = wm_request_header(r, "user-agent"),
+        .region = d->env->region,
+        .secure = r->secure,
+    };
     wm_uuid(r->request_id);
-    bool runs = dispatch_authenticate(&p, cache) && dispatch_decode(&p) && dispatch_unlocked(&p);
+    bool runs = dispatch_authenticate(&p, cache);
+    dispatch_set_caller(&p);
+    runs = runs && dispatch_admit(&p, WM_THROTTLE_PRINCIPAL, p.call.identity.arn) && dispatch_decode(&p);
     dispatch_name(&p);
+    struct wm_refused_call refused;
+    uint8_t network[WM_IP_BYTES];
+    bool foldable = dispatch_is_foldable(&p, runs, network, &refused);
+    if (foldable && dispatch_fold(&p, &refused))
+        return;
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     enum wm_status status = dispatch_run(&p, runs, &seen);
@@ -390,4 +562,6 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
         dispatch_unrecorded(&p, status, seen);
     else
         r->unrecorded = r->seq == 0;
+    if (foldable && r->seq > 0 && r->status < 500)
+        wm_recorder_fold_begin(d->recorder, &refused);
 }

@@ -1,5 +1,5 @@
 /**
- * The one path of a call: authenticate, find the operation, decode, run, record, and write the reply. A handler cannot
+ * The one path of a call: authenticate, find the operation, decode, permit, run, record, and write the reply. A handler cannot
  * forget to be recorded, and what is refused on the way is recorded like what succeeds.
  */
 #ifndef WAYMARK_SERVER_DISPATCH_H
@@ -9,6 +9,7 @@
 #include "waymark/auth.h"
 #include "waymark/recorder.h"
 #include "waymark/service.h"
+#include "waymark/throttle.h"
 
 /** Constant after start; shared by all loops. */
 struct wm_dispatcher {
@@ -20,6 +21,8 @@ struct wm_dispatcher {
     bool record;
     bool answer_reads;          /* while the journal is full: answer, unrecorded, what cannot change anything */
     _Atomic uint64_t *recorded; /* calls that were given an entry, counted right behind it */
+    _Atomic uint64_t *folded;   /* refused calls that were only counted, likewise */
+    struct wm_throttle *throttle; /* NULL: no limits */
 };
 
 /**

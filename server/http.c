@@ -85,6 +85,7 @@ struct exchange {
     struct connection *connection;
     bool headers_taken;
     struct wm_buf forwarded;         /* X-Forwarded-For, all lines of it */
+    struct wm_buf forwarded_proto;   /* X-Forwarded-Proto, likewise */
     uint64_t body_bytes;             /* received, also those not kept */
     struct exchange *next;           /* on loop->waiting or loop->spare */
 };
@@ -116,6 +117,7 @@ struct wm_server {
     struct wm_dispatcher dispatcher; /* auth and recorder: before `serving` is set, the starting thread's */
     atomic_bool serving;
     _Atomic uint64_t recorded;
+    _Atomic uint64_t folded;
     uint64_t calls_before;           /* as auth and recorder */
     struct wm_wall_ns started;
     struct wm_mono_ns started_mono;
@@ -157,6 +159,7 @@ static struct exchange *exchange_take(struct http_loop *loop)
     x->magic = EXCHANGE_MAGIC;
     wm_request_init(&x->request, (size_t)loop->server->o.max_body_bytes);
     wm_buf_init(&x->forwarded, (size_t)loop->server->o.connection_memory_bytes);
+    wm_buf_init(&x->forwarded_proto, (size_t)loop->server->o.connection_memory_bytes);
     return x;
 }
 
@@ -166,6 +169,7 @@ static void exchange_give_back(struct http_loop *loop, struct exchange *x)
     x->connection = NULL;
     x->headers_taken = false;
     wm_buf_clear(&x->forwarded);
+    wm_buf_clear(&x->forwarded_proto);
     x->body_bytes = 0;
     x->next = loop->spare;
     loop->spare = x;
@@ -265,19 +269,30 @@ static enum MHD_Result http_take_header(void *cls, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
-/* X-Forwarded-For as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
+static void forwarded_add(struct wm_buf *list, const char *value, size_t value_len)
+{
+    if (list->len)
+        wm_buf_add_char(list, ',');
+    wm_buf_add(list, value, value_len);
+}
+
+/* X-Forwarded-… as one list, in the order of its lines (RFC 9110 section 5.3): a proxy may put its own line behind the
  * client's. Apart from the other headers, so that no number of them can push it out. */
 static enum MHD_Result http_take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                            const char *value, size_t value_len)
 {
     struct exchange *x = cls;
     (void)kind;
-    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for")) {
-        if (x->forwarded.len)
-            wm_buf_add_char(&x->forwarded, ',');
-        wm_buf_add(&x->forwarded, value, value_len);
-    }
+    if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-for"))
+        forwarded_add(&x->forwarded, value, value_len);
+    else if (value && wm_view_ieq_str((struct wm_view){name, name_len}, "x-forwarded-proto"))
+        forwarded_add(&x->forwarded_proto, value, value_len);
     return MHD_YES;
+}
+
+static struct wm_view forwarded_text(const struct wm_buf *list)
+{
+    return wm_buf_status(list) == WM_OK ? wm_buf_view(list) : WM_EMPTY;
 }
 
 static void exchange_take_headers(struct exchange *x, const char *method)
@@ -288,9 +303,10 @@ static void exchange_take_headers(struct exchange *x, const char *method)
     (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_header, r);
     if (s->n_trusted)
         (void)MHD_get_connection_values_n(x->connection->mhd, MHD_HEADER_KIND, http_take_forwarded, x);
-    struct wm_view forwarded = wm_buf_status(&x->forwarded) == WM_OK ? wm_buf_view(&x->forwarded) : WM_EMPTY;
+    struct wm_view peer = wm_view_of(x->connection->peer);
     /* a copy, because the call may outlive its connection */
-    r->source_ip = wm_arena_copy(&r->arena, wm_source_ip(wm_view_of(x->connection->peer), forwarded, s->trusted, s->n_trusted));
+    r->source_ip = wm_arena_copy(&r->arena, wm_source_ip(peer, forwarded_text(&x->forwarded), s->trusted, s->n_trusted));
+    r->secure = wm_source_secure(peer, forwarded_text(&x->forwarded_proto), s->trusted, s->n_trusted);
     x->headers_taken = true;
 }
 
@@ -310,6 +326,10 @@ static enum MHD_Result http_reply(struct exchange *x)
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, protocol->content_type);
     if (ok && r->error_code && protocol->error_header)
         ok = MHD_add_response_header(response, protocol->error_header, r->error_code);
+    char seconds[24];
+    (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
+    if (ok && r->retry_after_s)
+        ok = MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
     if (ok && (x->connection->loop->draining || r->refused))
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (ok)
@@ -446,7 +466,7 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
     wm_dispatch(&s->dispatcher, loop->cache, &x->request);
     if (x->request.seq > loop->highest_seq)
         loop->highest_seq = x->request.seq;
-    if (x->request.seq == 0)
+    if (x->request.seq == 0 && !x->request.folded)
         count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
 
@@ -729,6 +749,7 @@ static void loop_done(struct http_loop *loop)
         loop->spare = x->next;
         wm_request_done(&x->request);
         wm_buf_done(&x->forwarded);
+        wm_buf_done(&x->forwarded_proto);
         free(x);
     }
     wm_sigv4_cache_free(loop->cache);
@@ -817,9 +838,9 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     s->started_mono = wm_clock_mono(o->env->clock);
     s->dispatcher = (struct wm_dispatcher){.env = o->env, .services = o->services, .n_services = o->n_services,
                                            .record = o->record, .answer_reads = o->answer_reads,
-                                           .recorded = &s->recorded};
-    enum wm_status status = WM_OK;
-    if (o->threads < 1 || o->threads > 64)
+                                           .recorded = &s->recorded, .folded = &s->folded};
+    enum wm_status status = wm_throttle_new(o->source_limit, o->principal_limit, &s->dispatcher.throttle, err);
+    if (status == WM_OK && (o->threads < 1 || o->threads > 64))
         status = wm_fail(err, WM_E_INVALID, "http.threads: %lld is not from 1 to 64", (long long)o->threads);
     if (status == WM_OK && o->n_trusted_proxies) {
         s->trusted = calloc(o->n_trusted_proxies, sizeof *s->trusted);
@@ -879,6 +900,9 @@ void wm_server_stop(struct wm_server *s, int64_t deadline_ms)
     for (size_t i = 0; i < s->n_loops; i++)
         loop_done(&s->loops[i]);
     free(s->loops);
+    if (s->dispatcher.recorder)
+        wm_recorder_fold_end(s->dispatcher.recorder); /* no call can come any more */
+    wm_throttle_free(s->dispatcher.throttle);
     if (s->listen_fd >= 0)
         (void)close(s->listen_fd); /* nothing was written to it */
     free(s->trusted);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "waymark/auth.h"
@@ -46,6 +47,7 @@
 static const struct wm_service *const services[] = {
     &wm_service_mediapackage,
     &wm_service_cloudtrail,
+    &wm_service_iam,
     &wm_service_sts,
 };
 
@@ -129,6 +131,15 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     }
     wm_wipe(given, sizeof given);
     return status;
+}
+
+/* When the file was written. It has just been read: if that cannot be told, then by now. */
+static struct wm_wall_ns file_time(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return wm_clock_wall(&wm_clock_system);
+    return (struct wm_wall_ns){st.st_mtim.tv_sec * WM_NS_PER_S + st.st_mtim.tv_nsec};
 }
 
 /* ---- keys ---- */
@@ -373,6 +384,8 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .idle_timeout_ms = c->http.idle_timeout_ms,
         .trusted_proxies = c->http.trusted_proxies,
         .n_trusted_proxies = c->http.n_trusted_proxies,
+        .source_limit = {c->throttle.source_rate, c->throttle.source_burst},
+        .principal_limit = {c->throttle.principal_rate, c->throttle.principal_burst},
         .env = &d->env,
         .services = services,
         .n_services = sizeof services / sizeof services[0],
@@ -404,27 +417,13 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
         .segment_bytes = (uint64_t)c->journal.segment_bytes,
         .max_journal_bytes = (uint64_t)c->journal.max_bytes,
         .ballast_bytes = WM_BALLAST_BYTES,
+        .fold_window_ms = c->throttle.fold_refused_ms,
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
     };
     status = wm_recorder_open(&recorder, &d->recorder, err);
     if (status != WM_OK)
         return status;
-
-    if (!data_path(c, "credentials", path))
-        return path_too_long(c, err);
-    const struct wm_auth_options auth = {
-        .io = &wm_io_posix,
-        .credentials_path = path,
-        .account_id = wm_view_of(c->account_id),
-        .region = wm_view_of(c->region),
-    };
-    bool made = false;
-    status = wm_auth_open(&auth, &d->auth, &made, err);
-    if (status != WM_OK)
-        return status;
-    if (made)
-        wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
 
     for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
         status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
@@ -443,8 +442,26 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
     status = master_key_open(path, d->master_key, err);
-    if (status == WM_OK)
-        status = trails_open(d, err);
+    if (status != WM_OK)
+        return status;
+    if (!data_path(c, "credentials", path))
+        return path_too_long(c, err);
+    const struct wm_auth_options auth = {
+        .io = &wm_io_posix,
+        .credentials_path = path,
+        .account_id = wm_view_of(c->account_id),
+        .region = wm_view_of(c->region),
+        .state = d->recorder->state,
+        .master_key = d->master_key,
+    };
+    bool made = false;
+    status = wm_auth_open(&auth, &d->auth, &made, err);
+    if (status != WM_OK)
+        return status;
+    if (made)
+        wm_log(WM_EV_CREDENTIALS_MADE, "file=%s profile=waymark", path);
+    d->env.root_since = file_time(path);
+    status = trails_open(d, err);
     if (status != WM_OK)
         return status;
     d->env.board = d->recorder->board;

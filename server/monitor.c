@@ -89,6 +89,8 @@ struct status {
     struct wm_state_counts counted;
     struct wm_journal_stats journal;
     uint64_t recorded;
+    uint64_t folded, folded_later; /* before and after the recorder was asked of its windows */
+    struct wm_fold_counts fold;
     /* the age of the oldest entry behind a cursor: several followers often stand at the same */
     uint64_t aged_cursor;
     int64_t age_s;
@@ -132,6 +134,9 @@ static void read_counts(struct status *s)
     wm_state_counts(recorder->state, &s->counted);
     s->recorded = atomic_load(s->m->dispatcher->recorded);
     wm_journal_stats(recorder->journal, &s->journal);
+    s->folded = atomic_load(s->m->dispatcher->folded);
+    s->fold = wm_recorder_fold_counts(recorder);
+    s->folded_later = atomic_load(s->m->dispatcher->folded);
 }
 
 static void add_journal(struct status *s)
@@ -173,6 +178,13 @@ static bool calls_complete(const struct status *s)
            s->m->calls.acknowledged + s->m->calls.lost <= s->recorded;
 }
 
+/* monitor.h: "folded" */
+static bool folds_complete(const struct status *s)
+{
+    uint64_t counted = s->fold.told + s->fold.pending;
+    return s->folded <= counted && counted <= s->folded_later + s->m->others;
+}
+
 struct named_count {
     const char *name;
     uint64_t n;
@@ -197,14 +209,18 @@ static void add_calls_and_counted(struct status *s)
     const struct named_count calls[] = {
         {"received", n->received},     {"recorded", s->recorded},   {"acknowledged", n->acknowledged},
         {"refused", n->refused},       {"lost", n->lost},           {"unrecorded", n->unrecorded},
-        {"abandoned", n->abandoned},   {"rejected", n->rejected},   {NULL, 0},
+        {"folded", s->folded},         {"abandoned", n->abandoned}, {"rejected", n->rejected},
+        {NULL, 0},
     };
+    const struct named_count folded[] = {{"told", s->fold.told}, {"pending", s->fold.pending}, {NULL, 0}};
     const struct named_count counted[] = {
         {"seq", c->seq},         {"reads", c->reads},     {"changes", c->changes}, {"refused", c->refused},
         {"service", c->service}, {"earlier", c->earlier}, {NULL, 0},
     };
     add_counts(s, "calls", calls, calls_complete(s),
                "the calls recorded since the start are not those that the journal holds");
+    add_counts(s, "folded", folded, folds_complete(s),
+               "the refused calls that were folded are not as many as their windows have counted");
     add_counts(s, "counted", counted, wm_state_counts_add_up(c),
                "the entries counted are not as many as the journal's numbers say");
 }
@@ -369,14 +385,17 @@ static bool is_root(const struct wm_monitor *m, struct wm_sigv4_cache *cache, co
     char message[256], hash[WM_SHA256_HEX_BYTES];
     uint8_t sha[WM_SHA256_BYTES];
     struct wm_sigv4_claim claim;
-    struct wm_identity who;
+    const struct wm_principal *who = NULL;
     wm_sha256(r->body.data, r->body.len, sha);
     wm_hex(sha, sizeof sha, hash);
     const struct wm_sigv4_request request = wm_request_as_signed(r, hash);
-    return wm_sigv4_parse(&request, &claim, message) == WM_SIGV4_OK &&
-           wm_auth_identify(m->dispatcher->auth, cache, &request, &claim, WM_LIT(STATUS_SIGNING_NAME),
-                            wm_clock_wall(m->dispatcher->env->clock), &who, message) == WM_SIGV4_OK &&
-           who.type == WM_IDENTITY_ROOT;
+    if (wm_sigv4_parse(&request, &claim, message) != WM_SIGV4_OK ||
+        wm_auth_identify(m->dispatcher->auth, cache, &request, &claim, WM_LIT(STATUS_SIGNING_NAME),
+                         wm_clock_wall(m->dispatcher->env->clock), &who, message) != WM_SIGV4_OK)
+        return false;
+    bool root = who->identity.type == WM_IDENTITY_ROOT;
+    wm_principal_release(who);
+    return root;
 }
 
 static void answer_status(const struct wm_monitor *m, struct wm_request *r)

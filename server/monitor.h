@@ -9,12 +9,15 @@
  *
  * HEAD counts as GET; any other method makes a call of it.
  *
- * What the numbers in the status prove. "Complete" is said of three equations, each between counts that different code
+ * What the numbers in the status prove. "Complete" is said of four equations, each between counts that different code
  * keeps, so that a record lost or invented on the way breaks it:
  *
  *   calls     recorded here = calls met in the journal. Left: the dispatcher, since the start. Right: the state's
  *             follower, which reads the journal back; while it is behind by n entries, up to n calls may be missing on
  *             the right. On the left one may be missing for each other loop, which is about to count it.
+ *   folded    refused calls answered without an entry of their own = those that events have told of + those of windows
+ *             that are still open. Left: the dispatcher. Right: the recorder, in the same step with the window that an
+ *             event is made of. May differ by a call for each other loop.
  *   counted   the number of the last entry read = entries counted, of all kinds. Since the journal's first entry, through
  *             every restart (state.h).
  *   trail     entries passed = before + delivered + filtered + missed. Through every restart: the trail's ledger counts

@@ -79,11 +79,12 @@ static void json_encode_error(const struct wm_route *route, const char *code, in
     protocol_write_json_error(code, message, out);
 }
 
-/* As for restJson1, but for the service's own failure (cloudtrail.md 5.5, common errors). */
+/* As for restJson1, but for the service's own failure, and throttling, which is no modelled error (cloudtrail.md 5.5,
+ * common errors). */
 static const char *json_refusal(enum wm_refusal why, int *out_http_status)
 {
     const char *name = wm_protocol_rest.refusal(why, out_http_status);
-    return why == WM_REFUSE_INTERNAL ? "InternalFailure" : name;
+    return why == WM_REFUSE_INTERNAL ? "InternalFailure" : why == WM_REFUSE_THROTTLED ? "ThrottlingException" : name;
 }
 
 const struct wm_protocol wm_protocol_json_1_0 = {

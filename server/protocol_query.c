@@ -365,9 +365,12 @@ static const char *query_refusal(enum wm_refusal why, int *out_http_status)
         [WM_REFUSE_SIGNATURE] = {"SignatureDoesNotMatch", 403},
         [WM_REFUSE_EXPIRED] = {"SignatureDoesNotMatch", 403},
         [WM_REFUSE_UNKNOWN_KEY] = {"InvalidClientTokenId", 403},
+        [WM_REFUSE_EXPIRED_TOKEN] = {"ExpiredToken", 403},
+        [WM_REFUSE_DENIED] = {"AccessDenied", 403},
         [WM_REFUSE_MALFORMED_BODY] = {"MalformedQueryString", 400},
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLarge", 413},
         [WM_REFUSE_TOO_SLOW] = {"RequestTimeout", 408},
+        [WM_REFUSE_THROTTLED] = {"Throttling", 429},
         [WM_REFUSE_UNAVAILABLE] = {"ServiceUnavailable", 503},
         [WM_REFUSE_INTERNAL] = {"InternalFailure", 500},
     };

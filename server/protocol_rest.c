@@ -119,9 +119,12 @@ static const char *rest_refusal(enum wm_refusal why, int *out_http_status)
         [WM_REFUSE_SIGNATURE] = {"InvalidSignatureException", 403},
         [WM_REFUSE_EXPIRED] = {"InvalidSignatureException", 403},
         [WM_REFUSE_UNKNOWN_KEY] = {"UnrecognizedClientException", 403},
+        [WM_REFUSE_EXPIRED_TOKEN] = {"ExpiredTokenException", 403},
+        [WM_REFUSE_DENIED] = {"AccessDeniedException", 403},
         [WM_REFUSE_MALFORMED_BODY] = {"SerializationException", 400},
         [WM_REFUSE_BODY_TOO_LARGE] = {"RequestEntityTooLargeException", 413},
         [WM_REFUSE_TOO_SLOW] = {"RequestTimeoutException", 408},
+        [WM_REFUSE_THROTTLED] = {"TooManyRequestsException", 429},
         [WM_REFUSE_UNAVAILABLE] = {"ServiceUnavailableException", 503},
         [WM_REFUSE_INTERNAL] = {"InternalServerErrorException", 500},
     };

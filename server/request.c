@@ -32,15 +32,19 @@ void wm_request_clear(struct wm_request *r)
     buffer_reuse(&r->body);
     buffer_reuse(&r->out);
     buffer_reuse(&r->record);
+    wm_principal_release(r->caller);
+    r->caller = NULL;
     r->method = r->path = r->query = r->source_ip = r->event_name = r->principal = WM_EMPTY;
     memset(&r->route, 0, sizeof r->route);
     r->n_headers = 0;
+    r->secure = false;
     r->refused = false;
     r->status = 0;
     r->error_code = NULL;
+    r->retry_after_s = 0;
     r->request_id[0] = '\0';
     r->seq = 0;
-    r->unrecorded = false;
+    r->folded = r->unrecorded = false;
 }
 
 void wm_request_done(struct wm_request *r)

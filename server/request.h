@@ -10,6 +10,7 @@
 #include "waymark/arena.h"
 #include "waymark/buf.h"
 #include "waymark/hash.h"
+#include "waymark/principal.h"
 #include "waymark/protocol.h"
 #include "waymark/sigv4.h"
 
@@ -22,23 +23,27 @@ struct wm_request {
     size_t n_headers;
     struct wm_buf body;
     struct wm_view source_ip;
+    bool secure;                         /* the caller spoke TLS, to a trusted proxy */
     bool refused;                        /* before dispatch, by http.c: `refusal` says why */
     enum wm_refusal refusal;
 
     /* what is decided */
     struct wm_route route;               /* route.protocol is set once dispatched */
     struct wm_view event_name;           /* as recorded */
+    const struct wm_principal *caller;   /* held; NULL: nobody was proven */
     struct wm_view principal;            /* ARN, or the access key that was claimed; may be empty */
     char claimed_key[128];               /* of a caller who was not proven; the longest that there is, or cut */
 
     /* what goes back */
     int status;
     const char *error_code;              /* NULL: success */
+    int64_t retry_after_s;               /* 0: nothing is said of it */
     struct wm_buf out;
     char request_id[WM_UUID_BYTES];
 
     /* how it is recorded */
     uint64_t seq;                        /* of its entry; 0: none */
+    bool folded;                         /* it has none, and is counted with others that were refused */
     bool unrecorded;                     /* it has none, and was answered all the same, as the settings say */
     struct wm_buf record;
     struct wm_arena arena;

@@ -50,6 +50,39 @@ enum wm_status wm_reply_keep(struct wm_call *c, struct wm_reply *r, struct wm_vi
     return status;
 }
 
+/* ---- permission ---- */
+
+enum wm_status wm_service_demands(const struct wm_service *service, struct wm_call *c, struct wm_demands *out)
+{
+    struct wm_view own = wm_arena_printf(c->arena, "%s:%s", service->signing_name, c->operation->name);
+    out->n = 0;
+    out->request_tags = out->tag_keys = NULL;
+    enum wm_status status = c->operation->demands ? c->operation->demands(c, out) : WM_OK;
+    if (status != WM_OK)
+        return status;
+    if (out->n == 0)
+        (void)wm_demand_add(out, own, WM_EMPTY); /* the caller looks at all of them */
+    for (size_t i = 0; i < out->n; i++)
+        if (!out->all[i].action.len)
+            out->all[i].action = own;
+    return wm_arena_status(c->arena);
+}
+
+/* ---- forms ---- */
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool wm_text_only(struct wm_view text, const char *marks)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_alnum(text.ptr[i]) && (text.ptr[i] == '\0' || !strchr(marks, text.ptr[i])))
+            return false;
+    return true;
+}
+
 /* ---- redaction ---- */
 
 static bool is_upper(struct wm_view name)
@@ -167,6 +200,14 @@ struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_ser
     if (copy)
         lower_names(a, copy);
     return copy;
+}
+
+struct wm_view wm_service_error_code(struct wm_arena *a, const struct wm_service *service, const char *code)
+{
+    for (const char *const *e = service ? service->exceptions : NULL; code && e && *e; e++)
+        if (strcmp(*e, code) == 0)
+            return wm_arena_printf(a, "%sException", code);
+    return wm_view_of(code);
 }
 
 /* ---- what was not given ---- */

@@ -53,19 +53,31 @@ void wm_ip_text(const struct sockaddr *address, char out[WM_IP_TEXT_BYTES])
     }
 }
 
-static bool is_trusted(struct wm_view text, const struct wm_proxy_block *trusted, size_t n_trusted)
+bool wm_ip_network(struct wm_view text, uint8_t out[WM_IP_BYTES])
+{
+    bool v4;
+    if (!address_parse(text, out, &v4))
+        return false;
+    if (memcmp(out, mapped_prefix, sizeof mapped_prefix) != 0)
+        memset(out + WM_IP_BYTES / 2, 0, WM_IP_BYTES / 2);
+    return true;
+}
+
+bool wm_proxy_block_has(const struct wm_proxy_block *b, struct wm_view text)
 {
     uint8_t address[16];
     bool v4;
-    if (!address_parse(text, address, &v4))
-        return false;
-    for (size_t i = 0; i < n_trusted; i++) {
-        unsigned whole = trusted[i].prefix_bits / 8, rest = trusted[i].prefix_bits % 8;
-        uint8_t mask = (uint8_t)(0xff00u >> rest);
-        if (memcmp(address, trusted[i].address, whole) == 0 &&
-            (rest == 0 || (address[whole] & mask) == (trusted[i].address[whole] & mask)))
+    unsigned whole = b->prefix_bits / 8, rest = b->prefix_bits % 8;
+    uint8_t mask = (uint8_t)(0xff00u >> rest);
+    return address_parse(text, address, &v4) && memcmp(address, b->address, whole) == 0 &&
+           (rest == 0 || (address[whole] & mask) == (b->address[whole] & mask));
+}
+
+static bool is_trusted(struct wm_view text, const struct wm_proxy_block *trusted, size_t n_trusted)
+{
+    for (size_t i = 0; i < n_trusted; i++)
+        if (wm_proxy_block_has(&trusted[i], text))
             return true;
-    }
     return false;
 }
 
@@ -85,4 +97,16 @@ struct wm_view wm_source_ip(struct wm_view peer, struct wm_view forwarded_for, c
         forwarded_for = wm_view_sub(forwarded_for, 0, last ? 0 : comma);
     }
     return source;
+}
+
+bool wm_source_secure(struct wm_view peer, struct wm_view forwarded_proto, const struct wm_proxy_block *trusted,
+                      size_t n_trusted)
+{
+    struct wm_view rest = forwarded_proto;
+    if (!rest.len || !is_trusted(peer, trusted, n_trusted))
+        return false;
+    while (rest.ptr)
+        if (!wm_view_ieq_str(wm_view_trim(wm_view_split(&rest, ',')), "https"))
+            return false;
+    return true;
 }

@@ -54,6 +54,36 @@
 /* MediaPackage User Guide, "Tagging": tags of one resource. */
 #define WM_MAX_RESOURCE_TAGS 50u
 
+/* IAM API Reference, policyDocumentType: at most 131,072, blanks and all. */
+#define WM_MAX_POLICY_BYTES (128u * 1024u)
+/* IAM and AWS STS quotas: the largest policy is a role's inline ones, 10,240 characters without blanks. */
+#define WM_MAX_POLICY_CHARACTERS 10240u
+/* In one text of a policy; AWS names no limit. They are looked up before the text is compared, into a fixed array. */
+#define WM_MAX_POLICY_VARIABLES 16u
+
+/* IAM User Guide, "IAM and AWS STS quotas". */
+#define WM_MAX_USERS 5000u
+#define WM_MAX_GROUPS 300u
+#define WM_MAX_GROUPS_PER_USER 10u
+#define WM_MAX_ACCESS_KEYS_PER_USER 2u
+#define WM_MAX_IAM_TAGS 50u
+#define WM_MAX_ROLES 1000u
+#define WM_MAX_MANAGED_POLICIES 1500u
+#define WM_MAX_POLICY_VERSIONS 5u
+#define WM_MAX_ATTACHED_POLICIES 10u /* to one user, group or role */
+/* Same page, without blanks; those of inline policies are in services/iam_*.c, since each entity has another. */
+#define WM_MAX_MANAGED_POLICY 6144u
+#define WM_MAX_TRUST_POLICY 2048u
+
+/* A session token comes back in a header of every call, and must leave room for the others in the connection's header
+ * memory (http.connection_memory_bytes, 8 KiB where nothing is set). 4 KiB is also what AWS advises callers to plan for. */
+#define WM_MAX_SESSION_TOKEN_BYTES 4096u
+/* Callers whose permissions are kept compiled, by what they take up: some thousand ordinary ones, a hundred of those who have
+ * as much as IAM's quotas give. */
+#define WM_MAX_PRINCIPALS_BYTES (64u * 1024u * 1024u)
+/* Texts of one: names, ARNs, tags, its token, and the list of its policies. */
+#define WM_MAX_PRINCIPAL_BYTES (1024u * 1024u)
+
 #define WM_MAX_PATH_BYTES 4096u
 
 #endif

@@ -41,5 +41,7 @@ void wm_time_iso(struct wm_wall_ns t, char out[WM_TIME_ISO_BYTES]);
 void wm_time_basic(struct wm_wall_ns t, char out[WM_TIME_BASIC_BYTES]);
 /** Either form back, and nothing else. @return WM_E_INVALID. */
 enum wm_status wm_time_parse(struct wm_view text, struct wm_wall_ns *out) WM_MUST_CHECK;
+/** Days since 1970-01-01 to a date of the Gregorian calendar; months and days from 1, not checked. */
+int64_t wm_days_from_civil(int64_t year, int64_t month, int64_t day);
 
 #endif

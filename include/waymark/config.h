@@ -72,6 +72,11 @@ struct wm_config {
         size_t n_trusted_proxies;
     } http;
     struct {
+        int64_t source_rate, source_burst;       /* calls a second, 0: no limit; calls at once, 0: as many as the rate */
+        int64_t principal_rate, principal_burst; /* likewise */
+        int64_t fold_refused_ms;                 /* 0: each refused call has a record of its own */
+    } throttle;
+    struct {
         bool enabled;             /* false: nothing is recorded; for measuring only (`scripts/bench`) */
         int64_t segment_bytes;
         int64_t max_bytes;

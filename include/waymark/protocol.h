@@ -24,9 +24,12 @@ enum wm_refusal {
     WM_REFUSE_SIGNATURE,
     WM_REFUSE_EXPIRED,
     WM_REFUSE_UNKNOWN_KEY,
+    WM_REFUSE_EXPIRED_TOKEN,
+    WM_REFUSE_DENIED, /* the caller is known, and may not */
     WM_REFUSE_MALFORMED_BODY,
     WM_REFUSE_BODY_TOO_LARGE,
     WM_REFUSE_TOO_SLOW,
+    WM_REFUSE_THROTTLED,   /* too many calls of one principal or source */
     WM_REFUSE_UNAVAILABLE, /* the journal does not take entries */
     WM_REFUSE_INTERNAL,
     WM_REFUSE_COUNT

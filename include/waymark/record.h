@@ -18,8 +18,23 @@
 enum wm_identity_type {
     WM_IDENTITY_UNKNOWN, /* nobody was proven: no, or a wrong, signature */
     WM_IDENTITY_ROOT,
+    WM_IDENTITY_USER,         /* IAMUser; with a session after GetSessionToken */
+    WM_IDENTITY_ASSUMED_ROLE, /* AssumedRole: always with a session */
+    WM_IDENTITY_AWS_SERVICE,  /* AWSService: a service calls the API by itself, such as STS for a role that it was given */
     WM_IDENTITY_SERVICE, /* nobody called, the service acted by itself. AWS's own records of that have accountId and
                             invokedBy and no type (User Guide, "AWS service events") */
+};
+
+/** sessionContext: temporary credentials, and who they were issued by. */
+struct wm_identity_session {
+    struct wm_view issuer_type;   /* "Role"; empty: sessionIssuer is left out */
+    struct wm_view issuer_principal_id;
+    struct wm_view issuer_arn;
+    struct wm_view issuer_account_id;
+    struct wm_view issuer_user_name;
+    struct wm_wall_ns created;    /* attributes.creationDate */
+    struct wm_view source_identity;
+    bool mfa;                     /* attributes.mfaAuthenticated, which is a text there */
 };
 
 /** userIdentity (User Guide, "CloudTrail userIdentity element"). Empty views are left out of the record. */
@@ -29,7 +44,9 @@ struct wm_identity {
     struct wm_view arn;
     struct wm_view account_id;
     struct wm_view access_key_id; /* with WM_IDENTITY_UNKNOWN: the one the caller claimed, if any */
-    struct wm_view invoked_by;    /* with WM_IDENTITY_SERVICE: its name, "waymark.amazonaws.com" */
+    struct wm_view user_name;     /* of an IAMUser */
+    const struct wm_identity_session *session; /* NULL: long-term credentials */
+    struct wm_view invoked_by;    /* with WM_IDENTITY_SERVICE, _AWS_SERVICE: its name, "waymark.amazonaws.com" */
 };
 
 struct wm_record {

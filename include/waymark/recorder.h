@@ -32,6 +32,7 @@ struct wm_recorder_options {
     uint64_t segment_bytes;
     uint64_t max_journal_bytes;
     uint64_t ballast_bytes;    /* as in journal.h */
+    int64_t fold_window_ms;    /* see wm_recorder_fold(); 0: each refused call has its record */
     struct wm_view account_id; /* for the records of what the service itself does; copied */
     struct wm_view region;
 };
@@ -61,6 +62,51 @@ enum wm_status wm_recorder_commit(struct wm_recorder *r, uint64_t seq, struct wm
  */
 void wm_recorder_unrecorded(struct wm_recorder *r, const struct wm_err *why, bool answered);
 
+/** A call that was refused before it ran, as far as folding looks at it. */
+struct wm_refused_call {
+    struct wm_view source;       /* as in its record */
+    struct wm_view network;      /* what stands for one source: few bytes, compared */
+    struct wm_view principal;    /* ARN of a caller who was proven; else the access key that was claimed; may be empty */
+    bool proven;
+    struct wm_view event_source;
+    struct wm_view event_name;
+    struct wm_view error_code;
+};
+
+/**
+ * Folding, where the settings want it: of a flood of refused calls of one source, the first of each kind has a record of
+ * its own, as ever, and opens a window; what follows within the window is only counted, and one event, RefusedCallsFolded,
+ * says at the end how many, and of what. The kind of a call is its errorCode, and for callers who were proven also who
+ * called what: so it is always recorded whole once in a window that somebody we know was refused something. Who was not
+ * proven can claim any name and ask for anything, so that must not make a call another kind.
+ *
+ *     if (wm_recorder_fold(r, &call))              counted: answer it without a record
+ *         …
+ *     … record it like any other; and when its entry stands in the journal:
+ *     wm_recorder_fold_begin(r, &call);
+ *
+ * The windows are in memory: at most WM_FOLD_SOURCES sources have one at a time, calls of others are recorded whole; and
+ * a kill or a power cut loses the counts of the windows that are open (a stop does not). The follower's thread ends them,
+ * within 200 ms of their time; later while the journal takes no entries, when they just grow.
+ * @thread any   @locks takes one of its own
+ */
+bool wm_recorder_fold(struct wm_recorder *r, const struct wm_refused_call *c);
+void wm_recorder_fold_begin(struct wm_recorder *r, const struct wm_refused_call *c);
+#define WM_FOLD_SOURCES 256u
+
+/** Calls folded since the start: those that events have told of durably, and those of open windows. */
+struct wm_fold_counts {
+    uint64_t told;
+    uint64_t pending;
+};
+struct wm_fold_counts wm_recorder_fold_counts(struct wm_recorder *r);
+/**
+ * End all windows now: no call is folded any more until one is recorded again. So that trails which are about to stop
+ * deliver the events; wm_recorder_close() does it as well.
+ * @thread any that holds no lock, as wm_recorder_event()
+ */
+void wm_recorder_fold_end(struct wm_recorder *r);
+
 /** Who acts, and where from, in the records of what the service itself does. */
 #define WM_RECORDER_SOURCE "waymark.amazonaws.com"
 
@@ -76,6 +122,9 @@ void wm_recorder_unrecorded(struct wm_recorder *r, const struct wm_err *why, boo
  *                     recorded where a restart ended the pause before anything was retired: then nothing was lost. What a
  *                     trail has lost, in truth, it records itself (RecordsMissed)
  *   CallsUnrecorded   {firstTime, lastTime, refusedCalls, answeredReads, reason}: calls of that time which have no record
+ *   RefusedCallsFolded  {sourceIPAddress, firstTime, lastTime, foldedCalls, recordedCalls, errorCodes, callers, operations}:
+ *                     refused calls of one source, see wm_recorder_fold(); the three lists count the folded ones, each
+ *                     for itself. recordedCalls is how many of that window have a record of their own
  *
  * @param event_name  a noun and what has become of it: "FollowerPaused"
  * @param details     a JSON object: serviceEventDetails

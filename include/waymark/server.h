@@ -22,6 +22,7 @@
 #include "waymark/recorder.h"
 #include "waymark/service.h"
 #include "waymark/status.h"
+#include "waymark/throttle.h"
 
 struct wm_server;
 
@@ -35,6 +36,7 @@ struct wm_server_options {
     int64_t idle_timeout_ms;
     const char *const *trusted_proxies; /* addresses or CIDR blocks; copied */
     size_t n_trusted_proxies;
+    struct wm_throttle_limit source_limit, principal_limit;
     const struct wm_service_env *env; /* outlives the server; but for its clock filled in before wm_server_serve() */
     const struct wm_service *const *services;
     size_t n_services;

@@ -1,6 +1,6 @@
 /**
  * A service: its operation table and handlers. The dispatcher does everything else for all of them alike:
- * authenticate, find the operation, decode and check the parameters, run, record, wait, reply. A handler cannot forget
+ * authenticate, find the operation, decode and check the parameters, ask whether the caller may, run, record, wait, reply. A handler cannot forget
  * to be recorded, since it does not do the recording. Adding an operation is adding a row and a handler.
  *
  * A handler is given decoded parameters and returns a document and a list of state changes, or an error by its modelled
@@ -22,6 +22,7 @@
 #define WAYMARK_SERVICE_H
 
 #include "waymark/arena.h"
+#include "waymark/authorize.h"
 #include "waymark/board.h"
 #include "waymark/bounds.h"
 #include "waymark/clock.h"
@@ -39,6 +40,7 @@ struct wm_service_env {
     const struct wm_clock *clock;
     const uint8_t *master_key;   /* 32 bytes: secrets given to callers are derived from it, never stored */
     bool audit_locked;           /* nobody may stop, change or remove a trail: see wm_operation, audit */
+    struct wm_wall_ns root_since; /* when root's credentials were made */
 };
 
 /** One call, as a handler sees it. Everything lives until the reply has been sent. */
@@ -49,6 +51,8 @@ struct wm_call {
     struct wm_state *state;
     const struct wm_json *params; /* object of decoded input members, never NULL; only modelled members, types checked */
     struct wm_identity identity;  /* who was proven to call */
+    const struct wm_principal *principal; /* the same, with its permissions; NULL when nobody was proven */
+    const struct wm_request_context *context; /* for a handler that asks policies itself */
     struct wm_wall_ns now;
 };
 
@@ -93,6 +97,8 @@ struct wm_text_form {
     bool (*fits)(struct wm_view text);
     const char *must;             /* what a message says behind the member's name: "must begin with https://" */
 };
+/** Nothing but ASCII letters, digits and these marks? The empty text is. */
+bool wm_text_only(struct wm_view text, const char *marks);
 
 /** One input member of an operation. All that a row says is checked before the handler runs. */
 struct wm_member {
@@ -114,12 +120,21 @@ struct wm_operation {
     const char *method;           /* REST: "GET"; NULL for services addressed by target or Action */
     const char *path;             /* REST: "/channels/{id}": each {name} is one segment, decoded once */
     bool read_only;
+    bool gives_access;            /* read only, but hands out credentials: its answer stands in the record all the same, and
+                                     it is never answered without one */
     int http_status;              /* of success: 200, 202, 204 */
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
-    /** It can take records away from the trail that this member names: refused to everybody while audit.locked. NULL: none */
-    const char *audit;
+    bool audit;                   /* it can take records away from a trail: refused to everybody while audit.locked */
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
     const char *const *secret_output;
+    /**
+     * What a caller must be allowed to: which actions on which resources. NULL: the operation's own on "*", as the Service
+     * Authorization Reference has it for operations without a resource type. Runs with the state locked, before `run`.
+     * @return WM_OK; anything else: the call fails inside the server, like a handler's
+     */
+    enum wm_status (*demands)(struct wm_call *c, struct wm_demands *out);
+    bool no_demands;              /* whoever was proven may call it, and no policy is asked, not even one that denies:
+                                     the API says so (GetCallerIdentity), or the handler asks by itself (AssumeRole) */
     /** Runs with the state locked. What the state gives is gone afterwards: the reply has copies. */
     enum wm_status (*run)(struct wm_call *c, struct wm_reply *r);
 };
@@ -134,9 +149,19 @@ struct wm_service {
     const char *redaction;        /* what stands for a secret in records: "***" or "HIDDEN_DUE_TO_SECURITY_REASONS" */
     const char *validation_error; /* name and status for a missing, unknown-typed or out-of-range member */
     int validation_status;
+    /** Errors that records name by their shape in the model, with "Exception" behind the code that callers are given; ended
+     *  by NULL; NULL: none. */
+    const char *const *exceptions;
     const struct wm_operation *operations;
     size_t n_operations;
 };
+
+/**
+ * All that the call demands of its caller: what the row says, with the operation's action where it names none, and at
+ * least that action on "*".
+ * @locks state held
+ */
+enum wm_status wm_service_demands(const struct wm_service *service, struct wm_call *c, struct wm_demands *out) WM_MUST_CHECK;
 
 /**
  * requestParameters of the record: a copy of decoded params in which secret members are replaced by the service's
@@ -152,6 +177,9 @@ struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_ser
 struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
                                          const struct wm_operation *operation, const struct wm_json *document);
 
+/** errorCode of the record, in the arena where it is another than the caller's. Empty for NULL: the call succeeded. */
+struct wm_view wm_service_error_code(struct wm_arena *a, const struct wm_service *service, const char *code);
+
 /**
  * What a resource keeps of an input: a copy of the members that were given, in the order of the rows, and for those that
  * were not the row's initial value, down into structures. Completing what is complete changes nothing.
@@ -163,6 +191,7 @@ struct wm_json *wm_service_complete(struct wm_arena *a, const struct wm_member *
 
 extern const struct wm_service wm_service_mediapackage;
 extern const struct wm_service wm_service_cloudtrail;
+extern const struct wm_service wm_service_iam;
 extern const struct wm_service wm_service_sts;
 
 #endif

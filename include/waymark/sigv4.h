@@ -68,11 +68,14 @@ enum wm_sigv4_result {
     WM_SIGV4_WRONG_SCOPE,      /* date, region, service or terminator in the credential scope do not fit */
     WM_SIGV4_PAYLOAD_MISMATCH, /* x-amz-content-sha256 is not the body's */
     WM_SIGV4_MISMATCH,         /* the signature is not the one that this secret gives */
-    WM_SIGV4_UNKNOWN_KEY,      /* for callers of the module: no such access key, or not active */
+    /* for callers of the module */
+    WM_SIGV4_UNKNOWN_KEY,      /* no such access key, or not active, or its session token is not one of ours */
+    WM_SIGV4_TOKEN_EXPIRED,    /* the session is over */
+    WM_SIGV4_NOT_FOUND_OUT,    /* whose the key is could not be read */
 };
 
-/** Room for a presigned request's credential, signed headers and session token, decoded. */
-#define WM_SIGV4_CLAIM_BYTES 2048
+/** Room for a presigned request's credential, signed headers and session token (WM_MAX_SESSION_TOKEN_BYTES), decoded. */
+#define WM_SIGV4_CLAIM_BYTES (2048 + 4096)
 
 /** What the request says of itself; views point into the request, or, of a presigned one, into `decoded`: no copies. */
 struct wm_sigv4_claim {

@@ -12,6 +12,8 @@
 #ifndef WAYMARK_STATE_H
 #define WAYMARK_STATE_H
 
+#include <stdatomic.h>
+
 #include "waymark/journal.h"
 #include "waymark/status.h"
 #include "waymark/sync.h"
@@ -60,6 +62,16 @@ void wm_state_unlock(struct wm_state *s);
  * @locks state held
  */
 bool wm_state_get(struct wm_state *s, struct wm_view kind, struct wm_view id, struct wm_view *out);
+/**
+ * A number that grows with each change of a document of this kind, and is the same for as long as there was none: so what
+ * was made of documents is known to be still right without reading them. Read under the lock, it is exact; else it may be
+ * old already.
+ * @param out  as long as the state is open
+ * @return WM_OK; WM_E_NOMEM; WM_E_LIMIT (WM_MAX_STATE_KINDS)
+ * @locks takes the state's
+ */
+enum wm_status wm_state_watch(struct wm_state *s, struct wm_view kind, const _Atomic uint64_t **out,
+                              struct wm_err *err) WM_MUST_CHECK;
 /** Number of documents of a kind. @locks state held */
 size_t wm_state_count(struct wm_state *s, struct wm_view kind);
 /**

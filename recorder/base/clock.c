@@ -43,7 +43,7 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day)
     *year = (int)(yoe + era * 400 + (*month <= 2));
 }
 
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
+int64_t wm_days_from_civil(int64_t year, int64_t month, int64_t day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -133,7 +133,7 @@ enum wm_status wm_time_parse(struct wm_view text, struct wm_wall_ns *out)
         !take_digits(digits + 6, 2, 1, 31, &p.day) || !take_digits(digits + 8, 2, 0, 23, &p.hour) ||
         !take_digits(digits + 10, 2, 0, 59, &p.minute) || !take_digits(digits + 12, 2, 0, 59, &p.second))
         return WM_E_INVALID;
-    int64_t days = days_from_civil(p.year, p.month, p.day);
+    int64_t days = wm_days_from_civil(p.year, p.month, p.day);
     int year, month, day;
     civil_from_days(days, &year, &month, &day);
     if (month != p.month || day != p.day) /* 30 February */

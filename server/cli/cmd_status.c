@@ -246,13 +246,17 @@ static void print_journal(const struct wm_json *j)
 
 static void print_counts(const struct wm_json *root)
 {
-    static const char *const calls[] = {"received", "recorded", "acknowledged", "refused", "lost", NULL};
+    static const char *const calls[] = {"received", "recorded", "acknowledged", "refused", "folded", "lost", NULL};
+    static const char *const folds[] = {"told", "pending", NULL};
     static const char *const others[] = {"abandoned", "rejected", NULL};
     static const char *const kinds[] = {"reads", "changes", "refused", "service", "earlier", NULL};
     const struct wm_json *c = wm_json_get(root, "calls"), *all = wm_json_get(root, "counted");
     (void)fputs("calls      since the start: ", stdout);
     print_numbers(c, calls, ", ");
     print_complete(c);
+    (void)fputs("           of those folded: ", stdout);
+    print_numbers(wm_json_get(root, "folded"), folds, ", ");
+    print_complete(wm_json_get(root, "folded"));
     (void)fputs("           never a call: ", stdout);
     print_numbers(c, others, ", ");
     (void)printf("\ncounted    %" PRId64 " entries = ", number_of(all, "seq"));

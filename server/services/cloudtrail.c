@@ -207,6 +207,25 @@ static enum wm_status list_public_keys(struct wm_call *c, struct wm_reply *r)
     return wm_arena_status(c->arena);
 }
 
+/* ---- permission ---- */
+
+/*
+ * The trail that parameter "Name" or "TrailName" names, by name or ARN. Service Authorization Reference, "AWS CloudTrail": resource type
+ * trail, but for DescribeTrails and ListPublicKeys, which have none. An ARN is made of its name, so it tells nothing.
+ */
+static enum wm_status demand_trail(struct wm_call *c, struct wm_demands *out)
+{
+    struct wm_view name = wm_json_get_text(c->params, "Name"), region = c->env->region;
+    if (!name.len)
+        name = wm_json_get_text(c->params, "TrailName");
+    if (!wm_view_starts(name, "arn:"))
+        name = wm_arena_printf(c->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(region),
+                               WM_ARG(region), WM_ARG(c->env->account_id), WM_ARG(name));
+    (void)wm_demand_add(out, WM_EMPTY, name); /* trails have no tags here */
+    out->request_tags = wm_json_get(c->params, "TagsList"); /* of CreateTrail */
+    return WM_OK;
+}
+
 /* ---- tables ---- */
 
 static const struct wm_member describe_trails_input[] = {
@@ -232,13 +251,15 @@ static const struct wm_operation operations[] = {
         .name = "CreateTrail",
         .http_status = 200,
         .input = cloudtrail_create_trail_input,
+        .demands = demand_trail,
         .run = cloudtrail_create_trail,
     },
     {
         .name = "DeleteTrail",
         .http_status = 200,
         .input = get_trail_input,
-        .audit = "Name",
+        .audit = true,
+        .demands = demand_trail,
         .run = cloudtrail_change_trail,
     },
     {
@@ -253,14 +274,23 @@ static const struct wm_operation operations[] = {
         .read_only = true,
         .http_status = 200,
         .input = cloudtrail_get_event_selectors_input,
+        .demands = demand_trail,
         .run = cloudtrail_get_event_selectors,
     },
-    {.name = "GetTrail", .read_only = true, .http_status = 200, .input = get_trail_input, .run = get_trail},
+    {
+        .name = "GetTrail",
+        .read_only = true,
+        .http_status = 200,
+        .input = get_trail_input,
+        .demands = demand_trail,
+        .run = get_trail,
+    },
     {
         .name = "GetTrailStatus",
         .read_only = true,
         .http_status = 200,
         .input = get_trail_input,
+        .demands = demand_trail,
         .run = get_trail_status,
     },
     {
@@ -274,22 +304,31 @@ static const struct wm_operation operations[] = {
         .name = "PutEventSelectors",
         .http_status = 200,
         .input = cloudtrail_put_event_selectors_input,
-        .audit = "TrailName",
+        .audit = true,
+        .demands = demand_trail,
         .run = cloudtrail_put_event_selectors,
     },
-    {.name = "StartLogging", .http_status = 200, .input = get_trail_input, .run = cloudtrail_start_logging},
+    {
+        .name = "StartLogging",
+        .http_status = 200,
+        .input = get_trail_input,
+        .demands = demand_trail,
+        .run = cloudtrail_start_logging,
+    },
     {
         .name = "StopLogging",
         .http_status = 200,
         .input = get_trail_input,
-        .audit = "Name",
+        .audit = true,
+        .demands = demand_trail,
         .run = cloudtrail_stop_logging,
     },
     {
         .name = "UpdateTrail",
         .http_status = 200,
         .input = cloudtrail_update_trail_input,
-        .audit = "Name",
+        .audit = true,
+        .demands = demand_trail,
         .run = cloudtrail_change_trail,
     },
 };

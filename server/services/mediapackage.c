@@ -38,6 +38,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = mediapackage_create_channel_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_new_channel,
         .run = mediapackage_create_channel,
     },
     {
@@ -58,6 +59,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = id_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_describe_channel,
     },
     {
@@ -67,6 +69,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = mediapackage_update_channel_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_update_channel,
     },
     {
@@ -75,6 +78,7 @@ static const struct wm_operation operations[] = {
         .path = "/channels/{id}",
         .http_status = 202,
         .input = id_input,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_delete_channel,
     },
     {
@@ -84,6 +88,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = mediapackage_configure_logs_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_configure_logs,
     },
     {
@@ -93,6 +98,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = id_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_rotate_channel_credentials,
     },
     {
@@ -102,6 +108,7 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = mediapackage_rotate_ingest_input,
         .secret_output = channel_secrets,
+        .demands = mediapackage_demand_channel,
         .run = mediapackage_rotate_ingest_endpoint_credentials,
     },
     {
@@ -110,6 +117,7 @@ static const struct wm_operation operations[] = {
         .path = "/origin_endpoints",
         .http_status = 200,
         .input = mediapackage_create_origin_endpoint_input,
+        .demands = mediapackage_demand_new_origin_endpoint,
         .run = mediapackage_create_origin_endpoint,
     },
     {
@@ -128,6 +136,7 @@ static const struct wm_operation operations[] = {
         .read_only = true,
         .http_status = 200,
         .input = id_input,
+        .demands = mediapackage_demand_origin_endpoint,
         .run = mediapackage_describe_origin_endpoint,
     },
     {
@@ -136,6 +145,7 @@ static const struct wm_operation operations[] = {
         .path = "/origin_endpoints/{id}",
         .http_status = 200,
         .input = mediapackage_update_origin_endpoint_input,
+        .demands = mediapackage_demand_origin_endpoint,
         .run = mediapackage_update_origin_endpoint,
     },
     {
@@ -144,6 +154,7 @@ static const struct wm_operation operations[] = {
         .path = "/origin_endpoints/{id}",
         .http_status = 202,
         .input = id_input,
+        .demands = mediapackage_demand_origin_endpoint,
         .run = mediapackage_delete_origin_endpoint,
     },
     {
@@ -152,6 +163,7 @@ static const struct wm_operation operations[] = {
         .path = "/harvest_jobs",
         .http_status = 200,
         .input = mediapackage_create_harvest_job_input,
+        .demands = mediapackage_demand_new_harvest_job,
         .run = mediapackage_create_harvest_job,
     },
     {
@@ -170,6 +182,7 @@ static const struct wm_operation operations[] = {
         .read_only = true,
         .http_status = 200,
         .input = id_input,
+        .demands = mediapackage_demand_harvest_job,
         .run = mediapackage_describe_harvest_job,
     },
     {
@@ -179,6 +192,7 @@ static const struct wm_operation operations[] = {
         .read_only = true,
         .http_status = 200,
         .input = mediapackage_arn_input,
+        .demands = mediapackage_demand_tagged,
         .run = mediapackage_list_tags,
     },
     {
@@ -187,6 +201,7 @@ static const struct wm_operation operations[] = {
         .path = "/tags/{resource-arn}",
         .http_status = 204,
         .input = mediapackage_tag_input,
+        .demands = mediapackage_demand_tagged,
         .run = mediapackage_tag_resource,
     },
     {
@@ -195,6 +210,7 @@ static const struct wm_operation operations[] = {
         .path = "/tags/{resource-arn}",
         .http_status = 204,
         .input = mediapackage_untag_input,
+        .demands = mediapackage_demand_tagged,
         .run = mediapackage_untag_resource,
     },
 };

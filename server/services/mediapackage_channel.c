@@ -70,6 +70,7 @@ const struct mediapackage_resource mediapackage_channel = {
     .kind = {"mediapackage.channel", sizeof "mediapackage.channel" - 1},
     .name = "channel",
     .path = "channels",
+    .describe = "mediapackage:DescribeChannel",
     .list = "channels",
     .members = members,
     .show = show_channel,
@@ -255,7 +256,7 @@ static bool is_log_group(struct wm_view name)
 {
     size_t prefix = strlen(LOG_GROUP_PREFIX);
     return wm_view_starts(name, LOG_GROUP_PREFIX) && name.len > prefix &&
-           mediapackage_only(wm_view_sub(name, prefix, name.len), "_-");
+           wm_text_only(wm_view_sub(name, prefix, name.len), "_-");
 }
 
 /* CloudFormation's schema of AWS::MediaPackage::Channel; the prefix is also what the service-linked role may write to. */

@@ -61,6 +61,7 @@ const struct mediapackage_resource mediapackage_harvest_job = {
     .kind = {"mediapackage.harvest_job", sizeof "mediapackage.harvest_job" - 1},
     .name = "harvest job",
     .path = "harvest_jobs",
+    .describe = "mediapackage:DescribeHarvestJob",
     .list = "harvestJobs",
     .members = members,
     .show = show_job,
@@ -261,7 +262,7 @@ static const struct wm_text_form time_form = {
 
 static bool is_bucket(struct wm_view text)
 {
-    return mediapackage_only(text, ".-");
+    return wm_text_only(text, ".-");
 }
 
 /* S3 User Guide, "Bucket naming rules"; capitals are left to the bucket's own service to refuse. */

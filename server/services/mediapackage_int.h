@@ -41,8 +41,6 @@ extern const struct wm_text_form mediapackage_role_form;
 #define MEDIAPACKAGE_ARN_MEMBER(NAME, REQUIRED, FORM)                                                                  \
     {.name = (NAME), .type = WM_MEMBER_STRING, .required = (REQUIRED), .min = 20, .max = 2048, .form = (FORM)}
 
-/** Nothing but letters, digits and these marks? */
-bool mediapackage_only(struct wm_view text, const char *marks);
 /** Has this the form of an ARN of the service whose resource part begins so? */
 bool mediapackage_is_arn(struct wm_view text, const char *service, const char *resource);
 
@@ -56,6 +54,7 @@ struct mediapackage_resource {
     struct wm_view kind;
     const char *name;             /* "channel", in messages */
     const char *path;             /* "channels", in ARNs */
+    const char *describe;         /* action of who may know that there is one */
     const char *list;             /* "channels", the member of a page */
     const char *const *members;   /* what every document has; ended by NULL */
     /** What callers see of a document, which is used up. */
@@ -124,6 +123,9 @@ struct wm_view mediapackage_wrong_tags(struct wm_arena *a, const struct wm_json 
 /** Set "tags" to a copy of parameter "tags". */
 void mediapackage_set_tags(struct wm_call *c, struct wm_json *stored);
 
+/** The resource that parameter "resource-arn" names; *out is NULL when there is none. */
+enum wm_status mediapackage_find_arn(struct wm_call *c, struct wm_json **out) WM_MUST_CHECK;
+
 /* ---- packaging of an origin endpoint ---- */
 
 extern const struct wm_member mediapackage_cmaf_package[];
@@ -143,6 +145,17 @@ void mediapackage_set_urls(struct wm_arena *a, struct wm_json *endpoint, struct 
 
 /** Has the channel any origin endpoint? */
 bool mediapackage_channel_in_use(struct wm_call *c, struct wm_view channel_id);
+
+/* ---- what operations demand ---- */
+
+#define MEDIAPACKAGE_DEMANDS(name) enum wm_status mediapackage_demand_##name(struct wm_call *c, struct wm_demands *out)
+MEDIAPACKAGE_DEMANDS(channel);
+MEDIAPACKAGE_DEMANDS(new_channel);
+MEDIAPACKAGE_DEMANDS(origin_endpoint);
+MEDIAPACKAGE_DEMANDS(new_origin_endpoint);
+MEDIAPACKAGE_DEMANDS(harvest_job);
+MEDIAPACKAGE_DEMANDS(new_harvest_job);
+MEDIAPACKAGE_DEMANDS(tagged);
 
 /* ---- operations ---- */
 

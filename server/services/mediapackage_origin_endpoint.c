@@ -39,6 +39,7 @@ const struct mediapackage_resource mediapackage_origin_endpoint = {
     .kind = {"mediapackage.origin_endpoint", sizeof "mediapackage.origin_endpoint" - 1},
     .name = "origin endpoint",
     .path = "origin_endpoints",
+    .describe = "mediapackage:DescribeOriginEndpoint",
     .list = "originEndpoints",
     .members = members,
     .show = show_endpoint,

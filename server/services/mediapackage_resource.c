@@ -15,22 +15,9 @@ static struct wm_view shown(struct wm_view text)
 
 /* ---- forms ---- */
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-bool mediapackage_only(struct wm_view text, const char *marks)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_alnum(text.ptr[i]) && (text.ptr[i] == '\0' || !strchr(marks, text.ptr[i])))
-            return false;
-    return true;
-}
-
 static bool is_id(struct wm_view text)
 {
-    return mediapackage_only(text, "_-");
+    return wm_text_only(text, "_-");
 }
 
 const struct wm_text_form mediapackage_id_form = {is_id,
@@ -45,7 +32,7 @@ bool mediapackage_is_arn(struct wm_view text, const char *service, const char *r
     struct wm_view account = wm_view_split(&rest, ':');
     uint64_t number;
     return wm_view_eq_str(scheme, "arn") && wm_view_starts(partition, "aws") && wm_view_eq_str(of, service) &&
-           mediapackage_only(region, "-") && account.len == 12 &&
+           wm_text_only(region, "-") && account.len == 12 &&
            wm_view_to_u64(account, 999999999999, &number) == WM_OK && wm_view_starts(rest, resource) &&
            rest.len > strlen(resource);
 }

@@ -25,7 +25,7 @@ struct wm_view mediapackage_wrong_tags(struct wm_arena *a, const struct wm_json 
     for (const struct wm_json *t = tags->first; t; t = t->next) {
         if (t->key.len < 1 || t->key.len > 128)
             return WM_LIT("A tag's key must have 1 to 128 characters");
-        if (!mediapackage_only(t->key, others) || !mediapackage_only(t->text, others))
+        if (!wm_text_only(t->key, others) || !wm_text_only(t->text, others))
             return wm_arena_printf(a, "Tag '%.*s': key and value may have letters, digits, blanks and %s only",
                                    WM_ARG(t->key), others + 1);
         if (starts_with_aws(t->key))
@@ -105,6 +105,14 @@ static enum wm_status search_arn(struct wm_call *c, struct search *s)
     else
         wm_state_each(c->state, s->of->kind, WM_EMPTY, search_document, s);
     return s->status;
+}
+
+enum wm_status mediapackage_find_arn(struct wm_call *c, struct wm_json **out)
+{
+    struct search s;
+    enum wm_status status = search_arn(c, &s);
+    *out = s.stored;
+    return status;
 }
 
 /* The tags of the resource, as they are stored; NULL: the reply is made. */

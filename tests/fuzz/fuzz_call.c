@@ -13,7 +13,8 @@
 
 #include "waymark/banned.h"
 
-static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_sts};
+static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_iam,
+                                                    &wm_service_sts};
 static const char *const kinds[] = {"mediapackage.channel", "mediapackage.origin_endpoint", "mediapackage.channel_endpoint",
                                     "mediapackage.harvest_job", "mediapackage.harvest_job_time"};
 static struct wm_service_env env;
@@ -137,7 +138,7 @@ static void call(struct wm_view line)
     path = wm_view_split(&query, '?');
     const struct wm_protocol_request q = {.method = method, .path = path, .query = query, .body = body};
     wm_arena_init(&a, WM_MAX_ARENA_BYTES);
-    wm_protocol_route(&a, services, 3, &q, WM_EMPTY, &route);
+    wm_protocol_route(&a, services, sizeof services / sizeof services[0], &q, WM_EMPTY, &route);
     MUST(route.protocol);
     if (route.operation) {
         run(&a, &route, &q, &r);

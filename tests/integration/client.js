@@ -1,22 +1,23 @@
-// MediaPackage through the AWS SDK for JavaScript v3: a call a line on stdin, {operation, members}, an answer a line on
+// A service through the AWS SDK for JavaScript v3: a call a line on stdin, {operation, members}, an answer a line on
 // stdout.
 "use strict";
 const readline = require("node:readline");
-const sdk = require("@aws-sdk/client-mediapackage");
+const sdk = require(`@aws-sdk/client-${process.env.SERVICE}`);
 
-const client = new sdk.MediaPackageClient({
+const name = Object.keys(sdk).find((k) => /^[A-Z]\w+Client$/.test(k));
+const client = new sdk[name]({
   endpoint: process.env.ENDPOINT,
   region: process.env.REGION,
   credentials: { accessKeyId: process.env.KEY_ID, secretAccessKey: process.env.SECRET },
-  maxAttempts: 1,
+  maxAttempts: Number(process.env.MAX_ATTEMPTS || 1),
 });
 
 async function call({ operation, members }) {
   try {
     const { $metadata, ...answer } = await client.send(new sdk[operation + "Command"](members));
-    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode };
+    return { answer, requestId: $metadata.requestId, status: $metadata.httpStatusCode, attempts: $metadata.attempts };
   } catch (e) {
-    const known = e instanceof sdk.MediaPackageServiceException;
+    const known = e instanceof sdk[name.replace(/Client$/, "ServiceException")];
     return {
       code: e.name,
       // Its own class, when the model has the error: what `instanceof` in a user's code finds.

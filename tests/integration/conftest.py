@@ -27,12 +27,9 @@ def own_minio(tmp_path):
 FAST = {"batch_age": "200ms", "digest_period": "2s"}
 
 
-@pytest.fixture
-def start_server(tmp_path):
-    """start_server(trails=…, **settings): a running daemon; all are ended with the test.
-
-    Without trails: one named demo into a folder, zstd, delivered fast. server.store reads the first trail.
-    """
+def starter(tmp_path):
+    """start(trails=…, **settings): a running daemon. Without trails: one named demo into a folder, zstd, delivered fast.
+    server.store reads the first trail."""
     servers = []
 
     def start(trails=None, login=None, environment=None, ready=True, **settings):
@@ -50,6 +47,19 @@ def start_server(tmp_path):
     yield start
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def start_server(tmp_path):
+    """The above; all servers are ended with the test."""
+    yield from starter(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory):
+    """One server for all tests of a file."""
+    for start in starter(tmp_path_factory.mktemp("module")):
+        yield start()
 
 
 @pytest.fixture

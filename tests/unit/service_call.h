@@ -11,7 +11,7 @@
 #include "waymark/service.h"
 
 static const struct wm_service *const call_services[] = {&wm_service_mediapackage, &wm_service_cloudtrail,
-                                                         &wm_service_sts};
+                                                         &wm_service_iam, &wm_service_sts};
 
 /* 2026-03-01T10:07:12.345Z */
 #define CALL_NOW ((struct wm_wall_ns){1772359632345000000})
@@ -24,13 +24,14 @@ struct fixture {
     struct wm_board *board;
     struct wm_service_env env;
     struct wm_wall_ns now;
+    struct wm_identity identity; /* who calls: root, unless the test says otherwise */
     struct wm_arena arena;
     /* the last call's */
     struct wm_reply reply;
     struct wm_json *params;
     const struct wm_operation *operation;
     struct wm_buf out;
-    struct wm_json *answer; /* of a JSON protocol */
+    struct wm_json *answer; /* of a JSON protocol what was written; of the query protocol the document that was */
 };
 
 static inline void fixture_open_state(struct fixture *f)
@@ -54,8 +55,14 @@ static inline int fixture_set_up(void **state)
         .board = f->board,
         .clock = &wm_clock_system,
         .master_key = (const uint8_t *)CALL_KEY,
+        .root_since = {1767225600000000000}, /* 2026-01-01T00:00:00Z */
     };
     f->now = CALL_NOW;
+    f->identity = (struct wm_identity){.type = WM_IDENTITY_ROOT,
+                                       .principal_id = WM_LIT("111122223333"),
+                                       .arn = WM_LIT("arn:aws:iam::111122223333:root"),
+                                       .account_id = WM_LIT("111122223333"),
+                                       .access_key_id = WM_LIT("AKIAROOTROOTROOTROOT")};
     wm_arena_init(&f->arena, WM_MAX_ARENA_BYTES);
     wm_buf_init(&f->out, WM_MAX_ARENA_BYTES);
     *state = f;
@@ -83,7 +90,7 @@ static inline int call_request(struct fixture *f, const struct wm_protocol_reque
     wm_buf_clear(&f->out);
     f->params = NULL;
     f->answer = NULL;
-    wm_protocol_route(&f->arena, call_services, 3, q, WM_EMPTY, &route);
+    wm_protocol_route(&f->arena, call_services, sizeof call_services / sizeof call_services[0], q, WM_EMPTY, &route);
     f->operation = route.operation;
     assert_non_null(route.operation);
     struct wm_call c = {
@@ -91,10 +98,7 @@ static inline int call_request(struct fixture *f, const struct wm_protocol_reque
         .operation = route.operation,
         .arena = &f->arena,
         .state = f->state,
-        .identity = {.type = WM_IDENTITY_ROOT,
-                     .principal_id = WM_LIT("111122223333"),
-                     .arn = WM_LIT("arn:aws:iam::111122223333:root"),
-                     .account_id = WM_LIT("111122223333")},
+        .identity = f->identity,
         .now = f->now,
     };
     f->reply = (struct wm_reply){.http_status = route.operation->http_status};
@@ -126,6 +130,8 @@ static inline int call_request(struct fixture *f, const struct wm_protocol_reque
     assert_int_equal(wm_buf_status(&f->out), WM_OK);
     if (route.protocol != &wm_protocol_query && f->out.len)
         assert_int_equal(wm_json_parse(&f->arena, wm_buf_view(&f->out), &f->answer, NULL), WM_OK);
+    if (route.protocol == &wm_protocol_query)
+        f->answer = f->reply.document;
     return f->reply.http_status;
 }
 
@@ -137,19 +143,27 @@ static inline int call_rest(struct fixture *f, const char *method, const char *p
     return call_request(f, &q);
 }
 
-static inline const struct wm_operation *operation_named(const struct wm_service *s, const char *name)
+/** An operation of the query protocol: "Action=GetUser&UserName=x", of this version. */
+static inline int call_query(struct fixture *f, const char *version, const char *form)
 {
-    for (size_t i = 0; i < s->n_operations; i++)
-        if (strcmp(s->operations[i].name, name) == 0)
-            return &s->operations[i];
-    fail_msg("there is no operation %s", name);
-    return NULL;
+    static char body[65536];
+    assert_true(snprintf(body, sizeof body, "Version=%s&%s", version, form) < (int)sizeof body);
+    struct wm_protocol_request q = {.method = WM_LIT("POST"),
+                                    .path = WM_LIT("/"),
+                                    .content_type = WM_LIT("application/x-www-form-urlencoded"),
+                                    .body = wm_view_of(body)};
+    return call_request(f, &q);
 }
 
-/** The operation of MediaPackage with this name. */
-static inline const struct wm_operation *mediapackage_operation(const char *name)
+/** The operation with this name, of whatever service. */
+static inline const struct wm_operation *service_operation(const char *name)
 {
-    return operation_named(&wm_service_mediapackage, name);
+    for (size_t k = 0; k < sizeof call_services / sizeof call_services[0]; k++)
+        for (size_t i = 0; i < call_services[k]->n_operations; i++)
+            if (strcmp(call_services[k]->operations[i].name, name) == 0)
+                return &call_services[k]->operations[i];
+    fail_msg("there is no operation %s", name);
+    return NULL;
 }
 
 /** Put a document into the state, as a call's change would. An empty one is removed. */
@@ -188,10 +202,17 @@ static inline size_t count_documents(struct fixture *f, const char *kind)
 static inline enum wm_status run_operation(struct fixture *f, const char *name, struct wm_arena *arena,
                                            const struct wm_json *params, struct wm_reply *r)
 {
-    struct wm_call c = {.env = &f->env, .arena = arena, .state = f->state, .params = params, .now = f->now};
+    const struct wm_operation *operation = service_operation(name);
+    struct wm_call c = {.env = &f->env,
+                        .operation = operation,
+                        .arena = arena,
+                        .state = f->state,
+                        .params = params,
+                        .identity = f->identity,
+                        .now = f->now};
     *r = (struct wm_reply){.http_status = 200};
     wm_state_lock(f->state);
-    enum wm_status status = mediapackage_operation(name)->run(&c, r);
+    enum wm_status status = operation->run(&c, r);
     wm_state_unlock(f->state);
     return status;
 }

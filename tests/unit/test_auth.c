@@ -15,7 +15,7 @@ static char path[100];
 
 static enum wm_status open_auth(struct wm_auth **a, bool *made, struct wm_err *err)
 {
-    const struct wm_auth_options o = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("eu-west-3")};
+    const struct wm_auth_options o = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("eu-west-3"), NULL, NULL};
     return wm_auth_open(&o, a, made, err);
 }
 

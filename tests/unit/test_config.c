@@ -247,6 +247,14 @@ static const struct bad bad[] = {
      .message = "FILE:2: journal.pause_followers: there is no trail of the name studio"},
     {"pause_state", .file = "journal:\n  pause_followers: [state]\n",
      .message = "FILE:2: journal.pause_followers: the state cannot be paused, only trails can"},
+    {"throttle_rate", .file = "throttle:\n  source_rate: 1000001\n",
+     .message = "FILE:2: throttle.source_rate: expected a number from 0 to 1000000, found \"1000001\""},
+    {"throttle_source_burst", .file = "throttle:\n  source_burst: 5\n",
+     .message = "FILE:2: throttle.source_burst: means something only with throttle.source_rate"},
+    {"throttle_principal_burst", .file = "throttle:\n  source_rate: 1\n  principal_burst: 5\n",
+     .message = "FILE:3: throttle.principal_burst: means something only with throttle.principal_rate"},
+    {"throttle_fold", .file = "throttle:\n  fold_refused: 2h\n",
+     .message = "FILE:2: throttle.fold_refused: expected a duration with a unit (ms, s, m, h) from 0 to 1h, found \"2h\""},
     {"reads_when_full", .file = "journal:\n  reads_when_full: yes\n",
      .message = "FILE:2: journal.reads_when_full: expected one of refuse, answer, found \"yes\""},
     /* keys */
@@ -450,6 +458,11 @@ static void config_has_defaults(void **state)
     assert_int_equal(c->http.idle_timeout_ms, 75000);
     assert_int_equal(c->http.shutdown_timeout_ms, 10000);
     assert_int_equal(c->http.n_trusted_proxies, 0);
+    assert_int_equal(c->throttle.source_rate, 0);
+    assert_int_equal(c->throttle.source_burst, 0);
+    assert_int_equal(c->throttle.principal_rate, 0);
+    assert_int_equal(c->throttle.principal_burst, 0);
+    assert_int_equal(c->throttle.fold_refused_ms, 0);
     assert_true(c->journal.enabled);
     assert_int_equal(c->journal.segment_bytes, 64 * 1024 * 1024);
     assert_int_equal(c->journal.max_bytes, 4ll * 1024 * 1024 * 1024);
@@ -487,6 +500,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  idle_timeout: 2m\n"
                                     "  shutdown_timeout: 0\n"
                                     "  trusted_proxies: [10.0.0.0/8, 192.168.1.1, \"fd00::/8\"]\n"
+                                    "throttle: {source_rate: 5, source_burst: 6, principal_rate: 1000000, fold_refused: 10s}\n"
                                     "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
                                     "audit: {locked: true}\n"
                                     "trails:\n"
@@ -532,6 +546,10 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(c->http.n_trusted_proxies, 3);
     assert_string_equal(c->http.trusted_proxies[0], "10.0.0.0/8");
     assert_string_equal(c->http.trusted_proxies[2], "fd00::/8");
+    assert_int_equal(c->throttle.source_rate, 5);
+    assert_int_equal(c->throttle.source_burst, 6);
+    assert_int_equal(c->throttle.principal_rate, 1000000);
+    assert_int_equal(c->throttle.fold_refused_ms, 10000);
     assert_false(c->journal.enabled);
     assert_int_equal(c->journal.max_bytes, 0);
     assert_int_equal(c->journal.n_pause_followers, 1);

@@ -22,7 +22,7 @@ static struct wm_auth *auth;
 static struct wm_recorder *recorder;
 static struct wm_sigv4_cache *cache;
 static struct wm_dispatcher dispatcher;
-static _Atomic uint64_t n_recorded;
+static _Atomic uint64_t n_recorded, n_folded;
 static char key_id[129], secret[129];
 static int syncs_until_failure; /* 0: never */
 
@@ -34,6 +34,17 @@ static int failing_fdatasync(void *ctx, int fd)
         return -EIO;
     return wm_io_posix.fdatasync(ctx, fd);
 }
+
+/* The wall clock is the system's, since signatures are; the monotonic one moves when a test says so. */
+static atomic_llong mono_ns;
+
+static struct wm_mono_ns test_mono(void *ctx)
+{
+    (void)ctx;
+    return (struct wm_mono_ns){atomic_load(&mono_ns)};
+}
+
+static struct wm_clock test_clock;
 
 static atomic_bool disk_full;
 
@@ -53,6 +64,7 @@ struct sent {
     const char *method, *path, *query, *body, *service, *target, *content_type;
     const char *secret;       /* NULL: the right one */
     const char *key_id;       /* NULL: the right one */
+    const char *source;       /* NULL: 203.0.113.5 */
     int64_t age_s;            /* how old the signature is */
     bool unsigned_request;
     bool body_changed;        /* after it was signed */
@@ -74,7 +86,7 @@ static void send_request(const struct sent *s)
     request.method = wm_view_of(s->method);
     request.path = wm_view_of(s->path);
     request.query = wm_view_of(s->query);
-    request.source_ip = WM_LIT("203.0.113.5");
+    request.source_ip = wm_view_of(s->source ? s->source : "203.0.113.5");
     wm_buf_add_str(&request.body, s->body ? s->body : "");
     add_header("Host", "127.0.0.1:8480");
     add_header("Content-Type", s->content_type ? s->content_type : "application/json");
@@ -489,6 +501,359 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     assert_true(one);
 }
 
+/* ---- limits ---- */
+
+static void limit(struct wm_throttle_limit source, struct wm_throttle_limit principal)
+{
+    wm_throttle_free(dispatcher.throttle);
+    assert_int_equal(wm_throttle_new(source, principal, &dispatcher.throttle, NULL), WM_OK);
+}
+
+static const struct wm_throttle_limit no_limit = {0, 0};
+
+static void a_throttled_call_is_429_and_recorded(void **state)
+{
+    (void)state;
+    static const struct {
+        struct sent sent;
+        const char *code, *event_source, *event_name;
+    } rows[] = {
+        {{.method = "POST", .path = "/channels", .body = "{\"id\":\"too-many\"}"}, "TooManyRequestsException",
+         "mediapackage.amazonaws.com", "CreateChannel"},
+        {{.method = "POST", .path = "/", .service = "cloudtrail", .body = "{}", .content_type = "application/x-amz-json-1.1",
+          .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.DescribeTrails"},
+         "ThrottlingException", "cloudtrail.amazonaws.com", "DescribeTrails"},
+        {{.method = "POST", .path = "/", .service = "sts", .content_type = "application/x-www-form-urlencoded",
+          .body = "Action=GetCallerIdentity&Version=2011-06-15"}, "Throttling", "sts.amazonaws.com", "GetCallerIdentity"},
+    };
+    for (int by_source = 0; by_source < 2; by_source++) {
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            struct wm_entry e;
+            limit(by_source ? (struct wm_throttle_limit){2, 1} : no_limit, by_source ? no_limit : (struct wm_throttle_limit){2, 1});
+            send_request(&(struct sent){.method = "GET", .path = "/channels"});
+            assert_int_equal(request.status, 200);
+            assert_int_equal(request.retry_after_s, 0);
+            send_request(&rows[i].sent);
+            assert_int_equal(request.status, 429);
+            assert_int_equal(request.retry_after_s, 1);
+            assert_non_null(memmem(request.out.data, request.out.len, rows[i].code, strlen(rows[i].code)));
+            const struct wm_json *r = record_of(request.seq, &e);
+            assert_int_equal(e.flags & WM_ENTRY_REFUSED, WM_ENTRY_REFUSED);
+            assert_int_equal(e.n_changes, 0);
+            text_is(r, "errorCode", rows[i].code);
+            text_is(r, "eventSource", rows[i].event_source);
+            text_is(r, "eventName", rows[i].event_name);
+            text_is(r, "requestID", request.request_id);
+            text_is(r, "sourceIPAddress", "203.0.113.5");
+            text_is(r, "errorMessage", by_source
+                    ? "Too many calls by source 203.0.113.5: at most 2 a second and 1 at once are taken "
+                      "(throttle.source_rate, throttle.source_burst); come again in 1 s"
+                    : "Too many calls by principal arn:aws:iam::123456789012:root: at most 2 a second and 1 at once are taken "
+                      "(throttle.principal_rate, throttle.principal_burst); come again in 1 s");
+            text_is(wm_json_get(r, "userIdentity"), "type", by_source ? "Unknown" : "Root");
+            text_is(wm_json_get(r, "userIdentity"), "accessKeyId", key_id);
+            atomic_fetch_add(&mono_ns, WM_NS_PER_S / 2);
+            send_request(&(struct sent){.method = "GET", .path = "/channels/too-many"});
+            assert_int_equal(request.status, 404); /* taken, and what was refused had no effect */
+        }
+    }
+    limit(no_limit, no_limit);
+}
+
+/* The source's bucket is asked before the signature, so a wrong one is not even found out; the principal's behind it, so that
+ * nobody can empty it who only knows the key's name. */
+static void who_is_not_proven_cannot_use_up_anybody_elses_calls(void **state)
+{
+    (void)state;
+    const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong"};
+    const struct sent right = {.method = "GET", .path = "/channels"};
+    limit((struct wm_throttle_limit){1, 3}, (struct wm_throttle_limit){1, 1});
+    for (int i = 0; i < 3; i++) {
+        send_request(&wrong);
+        assert_int_equal(request.status, 403);
+    }
+    send_request(&wrong);
+    assert_int_equal(request.status, 429);
+    struct sent elsewhere = right;
+    elsewhere.source = "203.0.113.6";
+    send_request(&elsewhere); /* another source, and the principal's only call is still there */
+    assert_int_equal(request.status, 200);
+    send_request(&elsewhere);
+    assert_int_equal(request.status, 429);
+    text_is(wm_json_get(record_of(request.seq, NULL), "userIdentity"), "type", "Root");
+    atomic_fetch_add(&mono_ns, WM_NS_PER_S);
+    struct sent too_large = right;
+    too_large.refused = true;
+    too_large.refusal = WM_REFUSE_BODY_TOO_LARGE;
+    send_request(&too_large); /* refused already, which costs its source nothing more */
+    assert_int_equal(request.status, 413);
+    send_request(&right);
+    assert_int_equal(request.status, 200);
+    limit(no_limit, no_limit);
+}
+
+/* ---- refused calls that are folded ---- */
+
+static struct wm_recorder *unfolded;
+static char fold_folder[] = "/tmp/waymark-fold-XXXXXX";
+
+static int fold_set_up(void **state)
+{
+    (void)state;
+    memcpy(fold_folder + strlen(fold_folder) - 6, "XXXXXX", 6);
+    if (!mkdtemp(fold_folder))
+        return -1;
+    const struct wm_recorder_options o = {.data_dir = fold_folder, .io = &test_io, .clock = &test_clock,
+                                          .segment_bytes = 1 << 20, .fold_window_ms = 10000,
+                                          .account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1")};
+    unfolded = recorder;
+    n_folded = 0;
+    int rc = wm_recorder_open(&o, &recorder, NULL);
+    dispatcher.recorder = recorder;
+    return rc;
+}
+
+static int fold_tear_down(void **state)
+{
+    (void)state;
+    close_reader();
+    wm_recorder_close(recorder);
+    recorder = dispatcher.recorder = unfolded;
+    char command[200];
+    snprintf(command, sizeof command, "rm -rf '%s'", fold_folder);
+    return system(command);
+}
+
+static bool is_folded(const struct sent *s)
+{
+    send_request(s);
+    assert_true(request.status >= 400 && request.out.len > 0 && request.request_id[0]);
+    assert_int_equal(request.seq == 0, request.folded);
+    assert_false(request.unrecorded);
+    return request.folded;
+}
+
+/* The newest entry, which must be the event. */
+static const struct wm_json *folded_event(void)
+{
+    struct wm_entry e;
+    const struct wm_json *r = record_of(wm_journal_durable(recorder->journal), &e);
+    assert_int_equal(e.flags, WM_ENTRY_SERVICE);
+    text_is(r, "eventName", "RefusedCallsFolded");
+    text_is(r, "eventType", "AwsServiceEvent");
+    return wm_json_get(r, "serviceEventDetails");
+}
+
+static void tally_is(const struct wm_json *details, const char *list, const char *want)
+{
+    char text[2000];
+    struct wm_buf out;
+    wm_buf_init(&out, sizeof text);
+    wm_json_write(&out, wm_json_get(details, list));
+    assert_string_equal(wm_buf_cstr(&out), want);
+    wm_buf_done(&out);
+}
+
+static void number_is(const struct wm_json *object, const char *name, const char *want)
+{
+    const struct wm_json *n = wm_json_get(object, name);
+    assert_non_null(n);
+    if (!wm_view_eq_str(n->text, want))
+        fail_msg("%s is %.*s, not %s", name, WM_ARG(n->text), want);
+}
+
+static void of_a_flood_the_first_is_recorded_and_the_rest_counted(void **state)
+{
+    (void)state;
+    struct wm_journal_stats s;
+    const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong"};
+    const struct sent other_key = {.method = "PUT", .path = "/channels/a", .body = "{}", .key_id = "AKIDNOBODY"};
+    assert_false(is_folded(&wrong));
+    assert_int_equal(request.seq, 1);
+    for (int i = 0; i < 500; i++)
+        assert_true(is_folded(&wrong));
+    assert_int_equal(request.status, 403); /* answered as ever */
+    assert_string_equal(request.error_code, "InvalidSignatureException");
+    assert_false(is_folded(&other_key)); /* another error: recorded once, whoever it claims to be and whatever it asks for */
+    assert_true(is_folded(&other_key));
+    struct sent another_claim = other_key;
+    another_claim.key_id = "AKIDSOMEBODY";
+    another_claim.method = "DELETE";
+    assert_true(is_folded(&another_claim));
+    struct sent elsewhere = wrong;
+    elsewhere.source = "203.0.113.6"; /* another source */
+    assert_false(is_folded(&elsewhere));
+    assert_int_equal(n_folded, 502);
+    assert_int_equal(wm_recorder_fold_counts(recorder).pending, 502);
+    wm_journal_stats(recorder->journal, &s);
+    assert_int_equal(s.last_seq, 3);
+
+    atomic_fetch_add(&mono_ns, 10 * WM_NS_PER_S); /* the follower's thread looks five times a second */
+    while (wm_recorder_fold_counts(recorder).told == 0)
+        usleep(1000);
+    assert_int_equal(wm_recorder_fold_counts(recorder).told, 502);
+    assert_int_equal(wm_recorder_fold_counts(recorder).pending, 0);
+    assert_int_equal(wm_journal_durable(recorder->journal), 4); /* of the other source there is nothing to tell */
+    const struct wm_json *d = folded_event();
+    char want[300];
+    text_is(d, "sourceIPAddress", "203.0.113.5");
+    number_is(d, "foldedCalls", "502");
+    number_is(d, "recordedCalls", "2");
+    assert_int_equal(wm_json_get_text(d, "firstTime").len, 20);
+    assert_int_equal(wm_json_get_text(d, "lastTime").len, 20);
+    tally_is(d, "errorCodes", "[{\"errorCode\":\"InvalidSignatureException\",\"calls\":500},"
+                              "{\"errorCode\":\"UnrecognizedClientException\",\"calls\":2}]");
+    snprintf(want, sizeof want, "[{\"accessKeyId\":\"%s\",\"calls\":500},{\"accessKeyId\":\"AKIDNOBODY\",\"calls\":1},"
+                                "{\"accessKeyId\":\"AKIDSOMEBODY\",\"calls\":1}]", key_id);
+    tally_is(d, "callers", want);
+    tally_is(d, "operations", "[{\"eventName\":\"ListChannels\",\"calls\":500},{\"eventName\":\"UpdateChannel\",\"calls\":1},"
+                              "{\"eventName\":\"DeleteChannel\",\"calls\":1}]");
+    assert_false(is_folded(&wrong)); /* the next window begins with a record again */
+    assert_true(is_folded(&wrong));
+}
+
+static void what_ran_or_had_an_effect_is_never_folded(void **state)
+{
+    (void)state;
+    static const struct sent never[] = {
+        {.method = "POST", .path = "/channels", .body = "{\"id\":\"one\"}"},
+        {.method = "GET", .path = "/channels/one"},
+        {.method = "GET", .path = "/channels/none"},                               /* refused by its handler, which saw the state */
+        {.method = "POST", .path = "/channels", .body = "{\"id\":\"one\"}"},   /* is there already */
+        {.method = "DELETE", .path = "/channels/one"},
+    };
+    const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong"};
+    assert_false(is_folded(&wrong));
+    assert_true(is_folded(&wrong));
+    for (int again = 0; again < 3; again++) {
+        for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+            send_request(&never[i]);
+            assert_false(request.folded);
+            assert_true(request.seq > 0);
+        }
+    }
+}
+
+/* Who was proven is recorded whole once for each operation and error. */
+static void a_known_caller_is_recorded_for_each_operation(void **state)
+{
+    (void)state;
+    const struct sent malformed = {.method = "POST", .path = "/channels", .body = "{\"id\":"};
+    const struct sent malformed_put = {.method = "PUT", .path = "/channels/a", .body = "{\"id\":"};
+    const struct sent invalid = {.method = "POST", .path = "/channels", .body = "{}"};
+    const struct sent *const all[] = {&malformed, &malformed_put, &invalid};
+    for (int again = 0; again < 3; again++)
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(is_folded(all[i]), again > 0);
+    wm_recorder_fold_end(recorder);
+    const struct wm_json *d = folded_event();
+    number_is(d, "foldedCalls", "6");
+    number_is(d, "recordedCalls", "3");
+    tally_is(d, "callers", "[{\"arn\":\"arn:aws:iam::123456789012:root\",\"calls\":6}]");
+    /* No list of kinds is endless: what is of yet another one has a record. */
+    char path[64];
+    for (int i = 0; i < 40; i++) {
+        for (int again = 0; again < 2; again++) {
+            struct sent unknown = {.method = "POST", .path = "/", .service = "cloudtrail", .body = "{}",
+                                   .content_type = "application/x-amz-json-1.1", .target = path};
+            snprintf(path, sizeof path, "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.Op%d", i);
+            assert_int_equal(is_folded(&unknown), again == 1 && i < 32);
+        }
+    }
+    wm_recorder_fold_end(recorder);
+    d = folded_event();
+    number_is(d, "foldedCalls", "32");
+    number_is(d, "recordedCalls", "48");
+    const struct wm_json *operations = wm_json_get(d, "operations");
+    assert_int_equal(operations->count, 9); /* eight by name, the rest together */
+    const struct wm_json *last = operations->first;
+    while (last->next)
+        last = last->next;
+    assert_true(wm_json_get(last, "others")->boolean);
+    number_is(last, "calls", "24");
+}
+
+static void throttled_calls_fold_like_others(void **state)
+{
+    (void)state;
+    limit((struct wm_throttle_limit){1, 1}, no_limit);
+    const struct sent read = {.method = "GET", .path = "/channels", .source = "2001:db8:1:2::1"};
+    struct sent neighbour = read;
+    neighbour.source = "2001:db8:1:2::2"; /* of the same /64 */
+    send_request(&read);
+    assert_int_equal(request.status, 200);
+    assert_false(is_folded(&read));
+    assert_int_equal(request.status, 429);
+    for (int i = 0; i < 10; i++) {
+        assert_true(is_folded(&neighbour));
+        assert_int_equal(request.status, 429);
+        assert_int_equal(request.retry_after_s, 1);
+    }
+    limit(no_limit, no_limit);
+}
+
+static void more_sources_than_windows_are_recorded_whole(void **state)
+{
+    (void)state;
+    char source[32];
+    for (unsigned i = 0; i < WM_FOLD_SOURCES + 10; i++) {
+        const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong", .source = source};
+        snprintf(source, sizeof source, "10.0.%u.%u", i >> 8, i & 255);
+        assert_false(is_folded(&wrong));
+        assert_int_equal(is_folded(&wrong), i < WM_FOLD_SOURCES);
+    }
+    wm_recorder_fold_end(recorder);
+    assert_int_equal(wm_recorder_fold_counts(recorder).told, WM_FOLD_SOURCES);
+    assert_int_equal(wm_journal_durable(recorder->journal), 2 * WM_FOLD_SOURCES + 20);
+}
+
+/* The journal is full: a window does not begin with a call that it took no record of, and what is counted is told later. */
+static void folding_and_a_full_journal(void **state)
+{
+    (void)state;
+    const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong"};
+    struct sent elsewhere = wrong;
+    elsewhere.source = "203.0.113.7";
+    assert_false(is_folded(&wrong));
+    assert_true(is_folded(&wrong));
+    atomic_store(&disk_full, true);
+    fill_the_journal();
+    for (int i = 0; i < 2; i++) {
+        send_request(&elsewhere);
+        assert_int_equal(request.status, 503);
+        assert_false(request.folded);
+    }
+    assert_true(is_folded(&wrong));
+    atomic_fetch_add(&mono_ns, 100 * WM_NS_PER_S);
+    usleep(500000); /* the follower's thread has looked twice */
+    assert_int_equal(wm_recorder_fold_counts(recorder).told, 0);
+    assert_int_equal(wm_recorder_fold_counts(recorder).pending, 2);
+    assert_true(is_folded(&wrong));
+    atomic_store(&disk_full, false);
+    for (int i = 0; i < 10000 && wm_recorder_fold_counts(recorder).told == 0; i++)
+        usleep(1000);
+    assert_int_equal(wm_recorder_fold_counts(recorder).told, 3);
+    number_is(folded_event(), "foldedCalls", "3");
+}
+
+/* Closed in order, all is in the journal; and the next start begins anew. */
+static void a_stop_tells_of_open_windows(void **state)
+{
+    (void)state;
+    const struct sent wrong = {.method = "GET", .path = "/channels", .secret = "wrong"};
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(is_folded(&wrong), i > 0);
+    close_reader();
+    wm_recorder_close(recorder);
+    const struct wm_recorder_options o = {.data_dir = fold_folder, .io = &test_io, .clock = &test_clock,
+                                          .segment_bytes = 1 << 20, .fold_window_ms = 10000};
+    assert_int_equal(wm_recorder_open(&o, &recorder, NULL), WM_OK);
+    dispatcher.recorder = recorder;
+    assert_int_equal(wm_journal_durable(recorder->journal), 2);
+    number_is(folded_event(), "foldedCalls", "4");
+    assert_false(is_folded(&wrong));
+}
+
 /* ---- adding an operation: the example of docs/adding-an-operation.md, line by line ---- */
 
 static const char *const colours[] = {"WHITE", "YELLOW", NULL};
@@ -671,6 +1036,9 @@ static int set_up(void **state)
     (void)state;
     if (!mkdtemp(folder))
         return -1;
+    test_clock = wm_clock_system;
+    test_clock.mono = test_mono;
+    atomic_store(&mono_ns, 1000 * WM_NS_PER_S);
     test_io = wm_io_posix;
     test_io.fdatasync = failing_fdatasync;
     test_io.free_bytes = said_free;
@@ -678,7 +1046,7 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/credentials", folder);
     const struct wm_recorder_options o = {
         .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
         return -1;
@@ -690,11 +1058,15 @@ static int set_up(void **state)
     }
     if (f)
         fclose(f);
-    env = (struct wm_service_env){.account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"),
-                                  .board = recorder->board, .clock = &wm_clock_system, .master_key = master_key};
+    env = (struct wm_service_env){.account_id = WM_LIT("123456789012"),
+                                  .region = WM_LIT("us-east-1"),
+                                  .board = recorder->board,
+                                  .clock = &test_clock,
+                                  .master_key = master_key};
     n_recorded = 0;
     dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
-                                        .recorder = recorder, .record = true, .recorded = &n_recorded};
+                                        .recorder = recorder, .record = true, .recorded = &n_recorded,
+                                        .folded = &n_folded};
     cache = wm_sigv4_cache_new();
     wm_request_init(&request, 65536);
     wm_arena_init(&arena, 1 << 20);
@@ -704,6 +1076,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    wm_throttle_free(dispatcher.throttle);
     wm_request_done(&request);
     wm_arena_done(&arena);
     wm_sigv4_cache_free(cache);
@@ -727,6 +1100,15 @@ int main(void)
         cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
         cmocka_unit_test(an_operation_is_one_row_and_one_handler),
         cmocka_unit_test(the_page_about_it_shows_what_is_tested),
+        cmocka_unit_test(a_throttled_call_is_429_and_recorded),
+        cmocka_unit_test(who_is_not_proven_cannot_use_up_anybody_elses_calls),
+        cmocka_unit_test_setup_teardown(of_a_flood_the_first_is_recorded_and_the_rest_counted, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(what_ran_or_had_an_effect_is_never_folded, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(a_known_caller_is_recorded_for_each_operation, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(throttled_calls_fold_like_others, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(more_sources_than_windows_are_recorded_whole, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(folding_and_a_full_journal, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_tells_of_open_windows, fold_set_up, fold_tear_down),
         cmocka_unit_test(a_full_journal_refuses_and_answers_as_the_settings_say),
         cmocka_unit_test(what_cannot_be_recorded_is_answered_503_and_has_no_effect),
     };

@@ -150,7 +150,7 @@ static int set_up_world(struct world *w)
     const struct wm_recorder_options r = {.data_dir = w->dir, .io = &test_io, .clock = &wm_clock_system,
                                           .segment_bytes = w->max_journal_bytes ? 64 * 1024 : 1 << 20,
                                           .max_journal_bytes = w->max_journal_bytes};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
         return -1;
@@ -161,8 +161,11 @@ static int set_up_world(struct world *w)
     }
     if (f)
         fclose(f);
-    w->env = (struct wm_service_env){.account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"),
-                                     .board = w->recorder->board, .clock = &wm_clock_system, .master_key = master_key};
+    w->env = (struct wm_service_env){.account_id = WM_LIT("123456789012"),
+                                     .region = WM_LIT("us-east-1"),
+                                     .board = w->recorder->board,
+                                     .clock = &wm_clock_system,
+                                     .master_key = master_key};
     w->cache = wm_sigv4_cache_new();
     wm_arena_init(&w->arena, 1 << 20);
     start_server(w, 1);

@@ -20,7 +20,7 @@ static struct wm_recorder *recorder;
 static struct wm_auth *auth;
 static struct wm_service_env env;
 static struct wm_dispatcher dispatcher;
-static _Atomic uint64_t recorded;
+static _Atomic uint64_t recorded, folded;
 static struct wm_monitor monitor;
 static struct wm_sigv4_cache *cache;
 static struct wm_request request;
@@ -33,8 +33,9 @@ static int set_up(void **state)
     folder_make(dir);
     snprintf(path, sizeof path, "%s/credentials", dir);
     const struct wm_recorder_options r = {
-        .data_dir = dir, .io = &wm_io_posix, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1")};
+        .data_dir = dir, .io = &wm_io_posix, .clock = &wm_clock_system, .segment_bytes = 1 << 20,
+        .fold_window_ms = 3600000};
+    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&r, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK)
         return -1;
@@ -43,9 +44,9 @@ static int set_up(void **state)
     env = (struct wm_service_env){
         .account_id = WM_LIT("123456789012"), .region = WM_LIT("us-east-1"), .board = recorder->board,
         .clock = &wm_clock_system};
-    recorded = 0;
+    recorded = folded = 0;
     dispatcher = (struct wm_dispatcher){
-        .env = &env, .auth = auth, .recorder = recorder, .record = true, .recorded = &recorded};
+        .env = &env, .auth = auth, .recorder = recorder, .record = true, .recorded = &recorded, .folded = &folded};
     monitor = (struct wm_monitor){.phase = WM_PHASE_SERVING, .dispatcher = &dispatcher,
                                   .started = wm_clock_wall(&wm_clock_system),
                                   .started_mono = wm_clock_mono(&wm_clock_system)};
@@ -176,6 +177,34 @@ static void calls_recorded_and_calls_met_must_agree(void **state)
     problem_is(look(), "calls recorded since the start are not");
     monitor.calls = (struct wm_call_counts){.received = 6, .acknowledged = 4, .lost = 1, .refused = 1};
     problem_is(look(), NULL);
+}
+
+static void calls_folded_and_calls_told_of_must_agree(void **state)
+{
+    (void)state;
+    const struct wm_refused_call call = {.source = WM_LIT("192.0.2.1"), .error_code = WM_LIT("InvalidSignatureException")};
+    (void)enter(1, 0);
+    wm_recorder_fold_begin(recorder, &call);
+    for (int i = 0; i < 3; i++)
+        assert_true(wm_recorder_fold(recorder, &call));
+    folded = 3;
+    wait_counted(1);
+    const struct wm_json *s = look();
+    problem_is(s, NULL);
+    assert_int_equal(number(wm_json_get(s, "calls"), "folded"), 3);
+    assert_int_equal(number(wm_json_get(s, "folded"), "pending"), 3);
+    folded = 2; /* one that no call was answered for */
+    problem_is(look(), "refused calls that were folded are not as many");
+    folded = 4; /* one that no window has counted */
+    problem_is(look(), "refused calls that were folded are not as many");
+    folded = 3;
+    wm_recorder_fold_end(recorder);
+    wait_counted(2);
+    s = look();
+    problem_is(s, NULL);
+    assert_int_equal(number(wm_json_get(s, "folded"), "told"), 3);
+    assert_int_equal(number(wm_json_get(s, "folded"), "pending"), 0);
+    assert_int_equal(number(wm_json_get(s, "counted"), "service"), 1);
 }
 
 /* What the service itself does is in the journal as well, and is no call. */
@@ -309,6 +338,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(calls_recorded_and_calls_met_must_agree),
+        TEST(calls_folded_and_calls_told_of_must_agree),
         TEST(service_events_are_not_taken_for_calls),
         TEST(a_trail_shows_where_it_is_and_what_ails_it),
         TEST(what_is_not_as_it_should_be_is_said),

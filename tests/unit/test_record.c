@@ -49,7 +49,7 @@ static struct wm_record base_record(void)
 {
     return (struct wm_record){
         .identity = {WM_IDENTITY_ROOT, WM_LIT("111122223333"), WM_LIT("arn:aws:iam::111122223333:root"),
-                     WM_LIT("111122223333"), WM_LIT("AKIAEXAMPLE"), WM_EMPTY},
+                     WM_LIT("111122223333"), WM_LIT("AKIAEXAMPLE"), WM_EMPTY, NULL, WM_EMPTY},
         .event_time = {1772359632999999999}, /* cut to the second */
         .event_source = WM_LIT("mediapackage.amazonaws.com"),
         .event_name = WM_LIT("CreateChannel"),
@@ -144,6 +144,82 @@ static void refused_call_of_nobody_leaves_out_what_is_not_known(void **state)
                 "\"eventID\":\"6f1c2a9e-5b0d-4c7e-9a41-0d2f3b4c5d6e\",\"readOnly\":true,"
                 "\"eventType\":\"AwsApiCall\",\"managementEvent\":true,"
                 "\"recipientAccountId\":\"111122223333\",\"eventCategory\":\"Management\"}");
+}
+
+/* Each kind of caller, in the order of members that real records have (CloudTrail User Guide, "CloudTrail userIdentity
+ * element", and the records in its examples). */
+static void each_kind_of_caller_has_its_members(void **state)
+{
+    (void)state;
+    static const struct wm_identity_session role_session = {
+        .issuer_type = {"Role", 4},
+        .issuer_principal_id = {"AROAEXAMPLE", 11},
+        .issuer_arn = {"arn:aws:iam::111122223333:role/ci/Deploy", 40},
+        .issuer_account_id = {"111122223333", 12},
+        .issuer_user_name = {"Deploy", 6},
+        .created = {1772359120999999999},
+        .source_identity = {"lena\"", 5},
+    };
+    static const struct wm_identity_session own_session = {.created = {1772359120000000000}, .mfa = true};
+#define TEXT(s) {(s), sizeof(s) - 1}
+    static const struct {
+        struct wm_identity who;
+        const char *want;
+    } rows[] = {
+        {{.type = WM_IDENTITY_USER,
+          .principal_id = TEXT("AIDAEXAMPLE"),
+          .arn = TEXT("arn:aws:iam::111122223333:user/noor"),
+          .account_id = TEXT("111122223333"),
+          .access_key_id = TEXT("AKIAEXAMPLE"),
+          .user_name = TEXT("noor")},
+         "{\"type\":\"IAMUser\",\"principalId\":\"AIDAEXAMPLE\",\"arn\":\"arn:aws:iam::111122223333:user/noor\","
+         "\"accountId\":\"111122223333\",\"accessKeyId\":\"AKIAEXAMPLE\",\"userName\":\"noor\"}"},
+        {{.type = WM_IDENTITY_USER,
+          .principal_id = TEXT("AIDAEXAMPLE"),
+          .arn = TEXT("arn:aws:iam::111122223333:user/noor"),
+          .account_id = TEXT("111122223333"),
+          .access_key_id = TEXT("ASIAEXAMPLE"),
+          .user_name = TEXT("noor"),
+          .session = &own_session},
+         "{\"type\":\"IAMUser\",\"principalId\":\"AIDAEXAMPLE\",\"arn\":\"arn:aws:iam::111122223333:user/noor\","
+         "\"accountId\":\"111122223333\",\"accessKeyId\":\"ASIAEXAMPLE\",\"userName\":\"noor\",\"sessionContext\":"
+         "{\"attributes\":{\"creationDate\":\"2026-03-01T09:58:40Z\",\"mfaAuthenticated\":\"true\"}}}"},
+        {{.type = WM_IDENTITY_ROOT,
+          .principal_id = TEXT("111122223333"),
+          .arn = TEXT("arn:aws:iam::111122223333:root"),
+          .account_id = TEXT("111122223333"),
+          .access_key_id = TEXT("ASIAEXAMPLE"),
+          .session = &own_session},
+         "{\"type\":\"Root\",\"principalId\":\"111122223333\",\"arn\":\"arn:aws:iam::111122223333:root\","
+         "\"accountId\":\"111122223333\",\"accessKeyId\":\"ASIAEXAMPLE\",\"sessionContext\":{\"attributes\":"
+         "{\"creationDate\":\"2026-03-01T09:58:40Z\",\"mfaAuthenticated\":\"true\"}}}"},
+        {{.type = WM_IDENTITY_ASSUMED_ROLE,
+          .principal_id = TEXT("AROAEXAMPLE:run-7"),
+          .arn = TEXT("arn:aws:sts::111122223333:assumed-role/Deploy/run-7"),
+          .account_id = TEXT("111122223333"),
+          .access_key_id = TEXT("ASIAEXAMPLE"),
+          .session = &role_session},
+         "{\"type\":\"AssumedRole\",\"principalId\":\"AROAEXAMPLE:run-7\",\"arn\":"
+         "\"arn:aws:sts::111122223333:assumed-role/Deploy/run-7\",\"accountId\":\"111122223333\",\"accessKeyId\":"
+         "\"ASIAEXAMPLE\",\"sessionContext\":{\"sessionIssuer\":{\"type\":\"Role\",\"principalId\":\"AROAEXAMPLE\","
+         "\"arn\":\"arn:aws:iam::111122223333:role/ci/Deploy\",\"accountId\":\"111122223333\",\"userName\":\"Deploy\"},"
+         "\"webIdFederationData\":{},\"attributes\":{\"creationDate\":\"2026-03-01T09:58:40Z\","
+         "\"mfaAuthenticated\":\"false\"},\"sourceIdentity\":\"lena\\\"\"}}"},
+        {{.type = WM_IDENTITY_AWS_SERVICE, .invoked_by = TEXT("mediapackage.amazonaws.com")},
+         "{\"type\":\"AWSService\",\"invokedBy\":\"mediapackage.amazonaws.com\"}"},
+    };
+#undef TEXT
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char want[1024];
+        struct wm_record r = base_record();
+        r.identity = rows[i].who;
+        wm_buf_clear(&out);
+        assert_int_equal(wm_record_encode(&r, &out), WM_OK);
+        int len = snprintf(want, sizeof want, "{\"eventVersion\":\"1.11\",\"userIdentity\":%s,\"eventTime\":", rows[i].want);
+        assert_true(out.len > (size_t)len);
+        wm_buf_truncate(&out, (size_t)len);
+        check_bytes(want);
+    }
 }
 
 static void long_texts_are_cut_at_a_character(void **state)
@@ -326,6 +402,7 @@ int main(void)
         TEST(successful_call_has_every_member_in_order),
         TEST(service_event_has_its_details_and_no_caller),
         TEST(refused_call_of_nobody_leaves_out_what_is_not_known),
+        TEST(each_kind_of_caller_has_its_members),
         TEST(long_texts_are_cut_at_a_character),
         TEST(odd_bytes_stay_readable),
         TEST(large_members_are_replaced_by_a_marker),

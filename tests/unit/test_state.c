@@ -93,6 +93,36 @@ static void documents_are_put_replaced_and_removed(void **state)
     wm_state_close(NULL);
 }
 
+static void a_watch_grows_with_each_change_of_its_kind(void **state)
+{
+    (void)state;
+    struct wm_state *s = must_open(0);
+    const _Atomic uint64_t *a, *again, *b;
+    assert_int_equal(wm_state_watch(s, WM_LIT("a"), &a, NULL), WM_OK); /* before there is any */
+    uint64_t first = atomic_load(a);
+    apply(s, "a", "1", "{}");
+    assert_true(atomic_load(a) > first);
+    first = atomic_load(a);
+    assert_int_equal(wm_state_watch(s, WM_LIT("b"), &b, NULL), WM_OK);
+    apply(s, "b", "1", "{}");
+    check(s, "a", "1", "{}");
+    assert_true(atomic_load(a) == first);
+    apply(s, "a", "1", NULL);
+    assert_true(atomic_load(a) > first);
+    assert_int_equal(wm_state_watch(s, WM_LIT("a"), &again, NULL), WM_OK);
+    assert_ptr_equal(a, again);
+    struct wm_err err;
+    char name[16];
+    enum wm_status status = WM_OK;
+    for (unsigned i = 0; i < WM_MAX_STATE_KINDS && status == WM_OK; i++) {
+        snprintf(name, sizeof name, "kind %u", i);
+        status = wm_state_watch(s, wm_view_of(name), &b, &err);
+    }
+    assert_int_equal(status, WM_E_LIMIT);
+    assert_int_equal(wm_state_watch(s, WM_LIT("a"), &again, NULL), WM_OK);
+    wm_state_close(s);
+}
+
 struct seen {
     char last[32];
     size_t n, stop_at;
@@ -490,6 +520,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(documents_are_put_replaced_and_removed),
+        TEST(a_watch_grows_with_each_change_of_its_kind),
         TEST(walks_are_ordered_and_go_on_behind_an_id),
         TEST(changes_of_one_call_apply_together),
         TEST(limits_are_kept_before_any_effect),

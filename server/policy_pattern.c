@@ -1,0 +1,269 @@
+/*
+ * Texts of a policy that stand for many: "*", "?" and "${key}".
+ *
+ * A pattern is a row of pieces. Variables are looked up once, before comparing, and then are text like any other: a
+ * "*" in a value is an asterisk, so that nobody widens what a policy says by the name or tag they choose. A variable
+ * without a value and without a default makes the pattern match nothing (the User Guide only says that the statement
+ * may become invalid). A key that may have several values is never put in, as the Guide says.
+ *
+ * Comparing is the usual walk with one star to go back to: whatever a star took, the next star's choice does not depend
+ * on it. "?" is one character of UTF-8, not one byte.
+ */
+#include "server/policy_int.h"
+
+#include "waymark/bounds.h"
+
+#include "waymark/banned.h"
+
+static char fold(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool wm_policy_name_eq(struct wm_view a, struct wm_view b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (fold(a.ptr[i]) != fold(b.ptr[i]))
+            return false;
+    return true;
+}
+
+const struct wm_policy_key *wm_policy_request_key(const struct wm_policy_request *q, struct wm_view name)
+{
+    for (size_t i = 0; i < q->n_keys; i++)
+        if (q->keys[i].n_values && wm_policy_name_eq(q->keys[i].name, name))
+            return &q->keys[i];
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+struct pattern_reader {
+    struct wm_policy_piece *pieces;
+    size_t n_pieces, n_variables;
+    struct wm_err *err;
+};
+
+static void reader_add(struct pattern_reader *r, enum wm_policy_piece_kind kind, struct wm_view text)
+{
+    if (kind == WM_PIECE_ANY && r->n_pieces && r->pieces[r->n_pieces - 1].kind == WM_PIECE_ANY)
+        return; /* "**" says no more than "*" */
+    r->pieces[r->n_pieces++] = (struct wm_policy_piece){.kind = kind, .text = text};
+}
+
+/* What stands between "${" and "}": a key, with a default in quotes or without; or one of the characters that would
+ * otherwise mean something. */
+static enum wm_status reader_variable(struct pattern_reader *r, struct wm_view inner)
+{
+    if (inner.len == 1 && strchr("*?$", inner.ptr[0])) {
+        reader_add(r, WM_PIECE_TEXT, inner);
+        return WM_OK;
+    }
+    struct wm_view rest = inner, name = wm_view_trim(wm_view_split(&rest, ','));
+    bool has_default = rest.ptr != NULL;
+    rest = wm_view_trim(rest);
+    if (!name.len || wm_view_find(name, '$') < name.len || wm_view_find(name, '{') < name.len)
+        return wm_fail(r->err, WM_E_INVALID, "the variable \"${%.*s}\" names no context key", WM_ARG(inner));
+    if (has_default && (rest.len < 2 || rest.ptr[0] != '\'' || rest.ptr[rest.len - 1] != '\''))
+        return wm_fail(r->err, WM_E_INVALID, "the default in \"${%.*s}\" must stand in single quotes", WM_ARG(inner));
+    if (++r->n_variables > WM_MAX_POLICY_VARIABLES)
+        return wm_fail(r->err, WM_E_INVALID, "one text may have at most %u variables", WM_MAX_POLICY_VARIABLES);
+    reader_add(r, WM_PIECE_VARIABLE, name);
+    if (has_default)
+        r->pieces[r->n_pieces - 1].fallback = wm_view_sub(rest, 1, rest.len - 1);
+    return WM_OK;
+}
+
+/* Where a variable that starts at from ends: behind its "}", which may stand in a quoted default too. 0: nowhere. */
+static size_t variable_end(struct wm_view text, size_t from)
+{
+    bool quoted = false;
+    for (size_t i = from; i < text.len; i++) {
+        if (text.ptr[i] == '\'')
+            quoted = !quoted;
+        else if (text.ptr[i] == '}' && !quoted)
+            return i + 1;
+    }
+    return 0;
+}
+
+static enum wm_status reader_run(struct pattern_reader *r, struct wm_view text, unsigned how)
+{
+    size_t plain = 0, i = 0;
+    while (i <= text.len) {
+        char c = i < text.len ? text.ptr[i] : '\0';
+        bool wildcard = i < text.len && (how & WM_PATTERN_WILDCARDS) && (c == '*' || c == '?');
+        bool variable = (how & WM_PATTERN_VARIABLES) && c == '$' && i + 1 < text.len && text.ptr[i + 1] == '{';
+        if (i < text.len && !wildcard && !variable) {
+            i++;
+            continue;
+        }
+        if (i > plain)
+            reader_add(r, WM_PIECE_TEXT, wm_view_sub(text, plain, i));
+        if (i == text.len)
+            break;
+        if (wildcard) {
+            reader_add(r, c == '*' ? WM_PIECE_ANY : WM_PIECE_ONE, WM_EMPTY);
+            plain = ++i;
+            continue;
+        }
+        size_t end = variable_end(text, i + 2);
+        if (!end)
+            return wm_fail(r->err, WM_E_INVALID, "the variable in \"%.*s\" is not closed by \"}\"", WM_ARG(text));
+        enum wm_status status = reader_variable(r, wm_view_sub(text, i + 2, end - 1));
+        if (status != WM_OK)
+            return status;
+        plain = i = end;
+    }
+    return WM_OK;
+}
+
+/* No text has more pieces than this: each of them needs a character that means something, and text behind it. */
+static size_t most_pieces(struct wm_view text, unsigned how)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < text.len; i++)
+        if (((how & WM_PATTERN_WILDCARDS) && (text.ptr[i] == '*' || text.ptr[i] == '?')) ||
+            ((how & WM_PATTERN_VARIABLES) && text.ptr[i] == '$'))
+            n += 2;
+    return n;
+}
+
+enum wm_status wm_policy_pattern_compile(struct wm_arena *a, struct wm_view text, unsigned how,
+                                         struct wm_policy_pattern *out, struct wm_err *err)
+{
+    struct pattern_reader r = {.err = err};
+    r.pieces = wm_arena_alloc(a, most_pieces(text, how) * sizeof *r.pieces);
+    if (!r.pieces)
+        return wm_fail(err, WM_E_NOMEM, "no memory left for the policy");
+    enum wm_status status = reader_run(&r, text, how);
+    if (status == WM_OK)
+        *out = (struct wm_policy_pattern){r.pieces, r.n_pieces, r.n_variables};
+    return status;
+}
+
+/* ---- comparing ---- */
+
+struct walk {
+    const struct wm_policy_pattern *pattern;
+    const struct wm_view *values; /* of its variables, in order */
+    struct wm_view subject;
+    unsigned how;
+};
+
+struct cursor { /* in the pattern */
+    size_t piece, variable, at;
+};
+
+static bool variables_resolve(const struct wm_policy_pattern *p, const struct wm_policy_request *q,
+                              struct wm_view values[WM_MAX_POLICY_VARIABLES])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_pieces && n < p->n_variables; i++) {
+        const struct wm_policy_piece *piece = &p->pieces[i];
+        if (piece->kind != WM_PIECE_VARIABLE)
+            continue;
+        const struct wm_policy_key *key = wm_policy_request_key(q, piece->text);
+        if (key && !key->multi && key->n_values == 1)
+            values[n++] = key->values[0];
+        else if (piece->fallback.ptr)
+            values[n++] = piece->fallback;
+        else
+            return false;
+    }
+    return true;
+}
+
+/* The text that a cursor stands in; a wildcard has none. */
+static struct wm_view text_at(const struct walk *w, const struct cursor *c)
+{
+    const struct wm_policy_piece *piece = &w->pattern->pieces[c->piece];
+    return piece->kind == WM_PIECE_VARIABLE ? w->values[c->variable] : piece->text;
+}
+
+static void cursor_next_piece(const struct walk *w, struct cursor *c)
+{
+    if (w->pattern->pieces[c->piece].kind == WM_PIECE_VARIABLE)
+        c->variable++;
+    c->piece++;
+    c->at = 0;
+}
+
+/* Leave texts that are used up. The piece the cursor then stands in; NULL at the pattern's end. */
+static const struct wm_policy_piece *cursor_settle(const struct walk *w, struct cursor *c)
+{
+    while (c->piece < w->pattern->n_pieces) {
+        const struct wm_policy_piece *piece = &w->pattern->pieces[c->piece];
+        if (piece->kind == WM_PIECE_ANY || piece->kind == WM_PIECE_ONE || c->at < text_at(w, c).len)
+            return piece;
+        cursor_next_piece(w, c);
+    }
+    return NULL;
+}
+
+static size_t behind_character(struct wm_view v, size_t at)
+{
+    do
+        at++;
+    while (at < v.len && ((unsigned char)v.ptr[at] & 0xc0) == 0x80);
+    return at;
+}
+
+#define ARN_COLONS 5u /* arn:partition:service:region:account:resource; further ones are the resource's */
+
+static bool walk_matches(const struct walk *w)
+{
+    struct cursor c = {0}, star = {0}; /* star: behind the last one */
+    size_t s = 0, star_s = 0;
+    unsigned fixed_colons = w->how & WM_PATTERN_ARN ? ARN_COLONS : 0; /* that no wildcard crosses, still to come */
+    bool starred = false;
+    for (;;) {
+        const struct wm_policy_piece *piece = cursor_settle(w, &c);
+        if (piece && piece->kind == WM_PIECE_ANY) {
+            cursor_next_piece(w, &c);
+            star = c;
+            star_s = s;
+            starred = true;
+            continue;
+        }
+        if (!piece && (s == w->subject.len || (starred && star.piece == c.piece && star.at == c.at && !fixed_colons)))
+            return true;
+        if (piece && s < w->subject.len) {
+            char ours = w->subject.ptr[s];
+            bool colon = fixed_colons && ours == ':';
+            if (piece->kind == WM_PIECE_ONE && !colon) {
+                s = behind_character(w->subject, s);
+                cursor_next_piece(w, &c);
+                continue;
+            }
+            char theirs = piece->kind == WM_PIECE_ONE ? '\0' : text_at(w, &c).ptr[c.at];
+            if (piece->kind != WM_PIECE_ONE &&
+                (ours == theirs || (w->how & WM_PATTERN_IGNORE_CASE && fold(ours) == fold(theirs)))) {
+                s++;
+                c.at++;
+                if (colon) { /* each part stands for itself */
+                    fixed_colons--;
+                    starred = false;
+                }
+                continue;
+            }
+        }
+        if (s == w->subject.len) /* what the star would take more is missing behind it */
+            return false;
+        if (!starred || star_s >= w->subject.len || (fixed_colons && w->subject.ptr[star_s] == ':'))
+            return false;
+        s = star_s = behind_character(w->subject, star_s);
+        c = star;
+    }
+}
+
+bool wm_policy_pattern_matches(const struct wm_policy_pattern *p, unsigned how, struct wm_view subject,
+                               const struct wm_policy_request *q)
+{
+    struct wm_view values[WM_MAX_POLICY_VARIABLES];
+    if (p->n_variables && !variables_resolve(p, q, values))
+        return false;
+    return walk_matches(&(struct walk){p, values, subject, how});
+}
