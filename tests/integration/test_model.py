@@ -56,7 +56,28 @@ def test_trails_and_keys(start_server):
         cloudtrail.refuse(operation, "InvalidTrailNameException", 400, Name="ab")
         cloudtrail.refuse(operation, "CloudTrailARNInvalidException", 400, Name="arn:aws:x")
     cloudtrail.refuse("DescribeTrails", "InvalidTrailNameException", 400, trailNameList=["ab"])
-    cloudtrail.refuse("PutEventSelectors", "UnknownOperationException", 404, TrailName="demo", EventSelectors=[])
+    cloudtrail.refuse("ListTrails", "UnknownOperationException", 404)
+
+
+def test_what_switches_and_would_change_a_trail(start_server):
+    cloudtrail = Caller(start_server().client("cloudtrail"))
+    for switch in ("StopLogging", "StopLogging", "StartLogging", "StartLogging"):
+        cloudtrail.call(switch, Name="demo")
+        status = cloudtrail.call("GetTrailStatus", Name="demo")
+        assert status["IsLogging"] is (switch == "StartLogging") and status["StopLoggingTime"]
+    assert len(cloudtrail.call("GetEventSelectors", TrailName="demo")["EventSelectors"]) == 1
+    for operation, member, more in (("StopLogging", "Name", {}), ("StartLogging", "Name", {}), ("DeleteTrail", "Name", {}),
+                                    ("UpdateTrail", "Name", {"S3BucketName": "b"}), ("GetEventSelectors", "TrailName", {}),
+                                    ("PutEventSelectors", "TrailName", {"EventSelectors": []})):
+        cloudtrail.refuse(operation, "TrailNotFoundException", 400, **{member: "none"}, **more)
+        cloudtrail.refuse(operation, "InvalidTrailNameException", 400, **{member: "ab"}, **more)
+        cloudtrail.refuse(operation, "CloudTrailARNInvalidException", 400, **{member: "arn:aws:x"}, **more)
+    cloudtrail.refuse("UpdateTrail", "OperationNotPermittedException", 400, Name="demo", S3BucketName="b")
+    cloudtrail.refuse("DeleteTrail", "OperationNotPermittedException", 400, Name="demo")
+    cloudtrail.refuse("CreateTrail", "OperationNotPermittedException", 400, Name="more", S3BucketName="b")
+    cloudtrail.refuse("CreateTrail", "TrailAlreadyExistsException", 400, Name="demo", S3BucketName="b")
+    cloudtrail.refuse("PutEventSelectors", "OperationNotPermittedException", 400, TrailName="demo", EventSelectors=[])
+    cloudtrail.refuse("PutEventSelectors", "InvalidEventSelectorsException", 400, TrailName="demo")
 
 
 def test_caller_identity(start_server):
@@ -65,4 +86,4 @@ def test_caller_identity(start_server):
     answer = sts.call("GetCallerIdentity")
     account = server.settings["account_id"]
     assert (answer["Account"], answer["UserId"], answer["Arn"]) == (account, account, f"arn:aws:iam::{account}:root")
-    sts.refuse("GetSessionToken", "InvalidAction", 400)
+    sts.refuse("GetFederationToken", "InvalidAction", 400, Name="somebody")
