@@ -249,35 +249,37 @@ static void add_tag_keys(const struct wm_access *q, struct wm_policy_key *out)
 
 /* ---- one key ---- */
 
+#define KEY(NAME) {"aws:" NAME, sizeof "aws:" NAME - 1}
+
 static const struct {
-    const char *name;
+    struct wm_view name;
     struct wm_view (*value)(const struct wm_access *q, const struct wm_demand *d);
 } global_keys[] = {
-    {"aws:CurrentTime", current_time},
-    {"aws:EpochTime", epoch_time},
-    {"aws:MultiFactorAuthPresent", mfa_present},
-    {"aws:PrincipalAccount", principal_account},
-    {"aws:PrincipalArn", principal_arn},
-    {"aws:PrincipalIsAWSService", is_service},
-    {"aws:PrincipalServiceName", service_name},
-    {"aws:PrincipalType", principal_type},
-    {"aws:RequestedRegion", requested_region},
-    {"aws:ResourceAccount", resource_account},
-    {"aws:SecureTransport", secure_transport},
-    {"aws:SourceIdentity", source_identity},
-    {"aws:SourceIp", source_ip},
-    {"aws:TokenIssueTime", token_issue_time},
-    {"aws:UserAgent", user_agent},
-    {"aws:userid", user_id},
-    {"aws:username", user_name},
-    {"aws:ViaAWSService", via_service},
+    {KEY("CurrentTime"), current_time},
+    {KEY("EpochTime"), epoch_time},
+    {KEY("MultiFactorAuthPresent"), mfa_present},
+    {KEY("PrincipalAccount"), principal_account},
+    {KEY("PrincipalArn"), principal_arn},
+    {KEY("PrincipalIsAWSService"), is_service},
+    {KEY("PrincipalServiceName"), service_name},
+    {KEY("PrincipalType"), principal_type},
+    {KEY("RequestedRegion"), requested_region},
+    {KEY("ResourceAccount"), resource_account},
+    {KEY("SecureTransport"), secure_transport},
+    {KEY("SourceIdentity"), source_identity},
+    {KEY("SourceIp"), source_ip},
+    {KEY("TokenIssueTime"), token_issue_time},
+    {KEY("UserAgent"), user_agent},
+    {KEY("userid"), user_id},
+    {KEY("username"), user_name},
+    {KEY("ViaAWSService"), via_service},
 };
 
 static struct wm_view single_value(const struct wm_access *q, const struct wm_demand *d, struct wm_view name)
 {
     struct wm_view tag;
     for (size_t i = 0; i < sizeof global_keys / sizeof global_keys[0]; i++)
-        if (wm_view_ieq_str(name, global_keys[i].name))
+        if (same_name(name, global_keys[i].name))
             return global_keys[i].value(q, d);
     if (take_prefix(name, "aws:PrincipalTag/", &tag))
         return principal_tag(q->principal, tag);

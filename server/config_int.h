@@ -107,6 +107,7 @@ bool config_text_endpoint(struct wm_view v);
 bool config_text_address_block(struct wm_view v);
 bool config_text_role_arn(struct wm_view v);
 bool config_text_external_id(struct wm_view v);
+bool config_text_origin(struct wm_view v);
 bool config_text_proxy(struct wm_view v);
 bool config_text_word(struct wm_view v);
 bool config_text_tags(struct wm_view v);

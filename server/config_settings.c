@@ -47,6 +47,9 @@ static const struct setting server_rows[] = {
     {.key = "http.trusted_proxies", .type = SETTING_LIST, .offset = AT(http.trusted_proxies), .fallback = "",
      .valid = config_text_address_block, .expected = "an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8",
      .help = "addresses or blocks whose X-Forwarded-For is believed"},
+    {.key = "http.cors_origins", .type = SETTING_LIST, .offset = AT(http.cors_origins), .fallback = "",
+     .valid = config_text_origin, .expected = "an origin as browsers write it, such as https://console.example.net:8443",
+     .help = "origins whose pages may call the API from a browser"},
     /* No limits unless they are set: AWS publishes no numbers for MediaPackage's control plane [U]. */
     {.key = "throttle.source_rate", .type = SETTING_COUNT, .offset = AT(throttle.source_rate), .fallback = "0",
      .max = WM_THROTTLE_MAX, .help = "calls a second of one address, or IPv6 /64; above it 429; 0: no limit"},
@@ -84,6 +87,8 @@ static const struct setting server_rows[] = {
 };
 #undef AT
 static_assert(offsetof(struct wm_config, http.n_trusted_proxies) - offsetof(struct wm_config, http.trusted_proxies) ==
+                      offsetof(struct text_list, n) &&
+                  offsetof(struct wm_config, http.n_cors_origins) - offsetof(struct wm_config, http.cors_origins) ==
                       offsetof(struct text_list, n) &&
                   offsetof(struct wm_config, journal.n_pause_followers) -
                           offsetof(struct wm_config, journal.pause_followers) == offsetof(struct text_list, n),

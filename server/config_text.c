@@ -178,6 +178,16 @@ bool config_text_external_id(struct wm_view v)
     return v.len == 0 || (v.len >= 2 && v.len <= 1224);
 }
 
+/* As a URL's origin is serialized (HTML Standard, "Serialization of an origin"): another form would never match. */
+bool config_text_origin(struct wm_view v)
+{
+    for (size_t i = 0; i < v.len; i++)
+        if (v.ptr[i] >= 'A' && v.ptr[i] <= 'Z')
+            return false;
+    const char *default_port = wm_view_starts(v, "https:") ? ":443" : ":80";
+    return v.len > 0 && config_text_endpoint(v) && !wm_view_ends(v, default_port);
+}
+
 bool config_text_proxy(struct wm_view v)
 {
     return wm_view_eq_str(v, "none") || config_text_endpoint(v);

@@ -2,6 +2,7 @@
 
 #include "server/source_ip.h"
 #include "waymark/bounds.h"
+#include "waymark/iam.h"
 #include "waymark/record.h"
 
 #include "waymark/banned.h"
@@ -19,6 +20,7 @@ struct dispatch {
     struct wm_request_context context;
     struct wm_reply reply;
     struct wm_json *params; /* NULL until decoded */
+    bool ran;               /* its handler has been called */
     bool locked;            /* the state is, and stays so until the entry is appended */
     bool overtaken;         /* not appended: the caller is not who he was when his permissions were looked at */
     bool noted;             /* the last change is not the operation's: it notes that the caller's key was used */
@@ -97,6 +99,7 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     char message[256], hash[WM_SHA256_HEX_BYTES];
     const struct wm_sigv4_request signed_request = wm_request_as_signed(r, hash);
     enum wm_sigv4_result result = wm_sigv4_parse(&signed_request, &p->claim, message);
+    dispatch_set_caller(p); /* nobody, so far */
     wm_protocol_route(&r->arena, p->d->services, p->d->n_services, &p->request, p->claim.service, &r->route);
 
     if (r->refused) { /* its body is not here, so nothing can be proven */
@@ -407,33 +410,22 @@ static void dispatch_name(struct dispatch *p)
     r->principal = p->call.identity.access_key_id = (struct wm_view){r->claimed_key, claimed.len};
 }
 
-/* Write the reply and append the entry, which follows what the reply says, also when it must be a shorter one. */
-static enum wm_status dispatch_finish(struct dispatch *p)
-{
-    struct wm_request *r = p->r;
-    enum wm_status status = WM_E_NOMEM;
-    dispatch_write_reply(p);
-    if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
-        status = p->d->record ? dispatch_record(p, &r->arena) : dispatch_apply(p);
-    if (status == WM_E_NOMEM)
-        status = dispatch_exhausted(p);
-    if (r->seq > 0)
-        atomic_fetch_add_explicit(p->d->recorded, 1, memory_order_relaxed);
-    return status;
-}
-
-/* As folding looks at it. Not what the server could not do (5xx): that says something of the server. */
-static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
+/* The call as folding looks at it: it was refused before it ran, and not for what the server could not do (5xx), which says
+ * something of the server. */
+static bool dispatch_refused(const struct dispatch *p, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
 {
     const struct wm_request *r = p->r;
-    if (runs || !p->d->record || p->reply.http_status >= 500)
+    bool proven = p->call.identity.type != WM_IDENTITY_UNKNOWN;
+    if (p->ran || !p->d->record || p->reply.http_status >= 500)
         return false;
+    if (proven && r->route.operation && r->route.operation->audit)
+        return false; /* whoever is known and reaches for the audit itself is recorded each time */
     bool known = wm_ip_network(r->source_ip, network);
     *out = (struct wm_refused_call){
         .source = r->source_ip,
         .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
         .principal = r->principal,
-        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .proven = proven,
         .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
         .event_name = r->event_name,
         .error_code = wm_view_of(p->reply.error_code),
@@ -441,16 +433,45 @@ static bool dispatch_is_foldable(struct dispatch *p, bool runs, uint8_t network[
     return true;
 }
 
-/* One of a flood that is only counted: answered without an entry. */
-static bool dispatch_fold(struct dispatch *p, const struct wm_refused_call *call)
+/* One of a flood that is only counted, and leaves no entry. Not when something is to be noted with its entry. */
+static bool dispatch_fold(struct dispatch *p)
 {
+    struct wm_refused_call call;
+    uint8_t network[WM_IP_BYTES];
+    p->r->folded = p->reply.n_changes == 0 && dispatch_refused(p, network, &call) && wm_recorder_fold(p->d->recorder, &call);
+    if (p->r->folded)
+        atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    return p->r->folded;
+}
+
+/* It was recorded: what repeats it may be folded. */
+static void dispatch_fold_begin(const struct dispatch *p)
+{
+    struct wm_refused_call call;
+    uint8_t network[WM_IP_BYTES];
+    if (dispatch_refused(p, network, &call))
+        wm_recorder_fold_begin(p->d->recorder, &call);
+}
+
+/* Write the reply and append the entry, if it is to have one. It follows what the reply says, also when that must be a shorter
+ * one. */
+static enum wm_status dispatch_finish(struct dispatch *p)
+{
+    struct wm_request *r = p->r;
+    enum wm_status status = WM_E_NOMEM;
     dispatch_write_reply(p);
-    if (wm_arena_status(&p->r->arena) != WM_OK || wm_buf_status(&p->r->out) != WM_OK ||
-        !wm_recorder_fold(p->d->recorder, call))
-        return false;
-    p->r->folded = true;
-    atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
-    return true;
+    if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK) {
+        if (dispatch_fold(p))
+            return WM_OK;
+        status = p->d->record ? dispatch_record(p, &r->arena) : dispatch_apply(p);
+    }
+    if (status == WM_E_NOMEM)
+        status = dispatch_exhausted(p);
+    if (r->seq > 0) {
+        atomic_fetch_add_explicit(p->d->recorded, 1, memory_order_relaxed);
+        dispatch_fold_begin(p);
+    }
+    return status;
 }
 
 /* Is who has proven to be calling still who he was, now that the call has its place among all others? */
@@ -470,13 +491,23 @@ static bool dispatch_confirm(struct dispatch *p)
     return result == WM_SIGV4_OK;
 }
 
-/* The use of the caller's key goes with the call's own entry, whatever became of the call. */
+static bool reply_changes(const struct wm_reply *r, const struct wm_change *place)
+{
+    for (size_t i = 0; i < r->n_changes; i++)
+        if (wm_view_eq(r->changes[i].kind, place->kind) && wm_view_eq(r->changes[i].id, place->id))
+            return true;
+    return false;
+}
+
+/* The use of the caller's key goes with the call's own entry, whatever became of the call; unless what it did was to
+ * delete that key, or role, and what is known of it. */
 static void dispatch_note_use(struct dispatch *p)
 {
     const struct wm_service *service = p->r->route.service;
     struct wm_change use;
     if (p->r->caller && service && p->reply.n_changes < WM_MAX_CHANGES &&
-        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use)) {
+        wm_auth_note_use(p->d->auth, p->r->caller, wm_view_of(service->signing_name), p->call.now, p->call.arena, &use) &&
+        !reply_changes(&p->reply, &use)) {
         wm_reply_change(&p->reply, use.kind, use.id, use.document);
         p->noted = true;
     }
@@ -495,7 +526,10 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
     struct wm_state *state = p->call.state;
     wm_state_lock(state);
     runs = dispatch_confirm(p) && runs;
-    if (runs && dispatch_unlocked(p) && dispatch_permit(p) && p->call.operation->run(&p->call, &p->reply) != WM_OK)
+    if (p->call.identity.type == WM_IDENTITY_ROOT)
+        p->call.identity.user_name = wm_iam_alias(state, p->call.arena);
+    p->ran = runs && dispatch_unlocked(p) && dispatch_permit(p);
+    if (p->ran && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     dispatch_note_use(p);
     p->locked = stay || p->reply.n_changes > 0;
@@ -550,18 +584,11 @@ void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, st
     dispatch_set_caller(&p);
     runs = runs && dispatch_admit(&p, WM_THROTTLE_PRINCIPAL, p.call.identity.arn) && dispatch_decode(&p);
     dispatch_name(&p);
-    struct wm_refused_call refused;
-    uint8_t network[WM_IP_BYTES];
-    bool foldable = dispatch_is_foldable(&p, runs, network, &refused);
-    if (foldable && dispatch_fold(&p, &refused))
-        return;
     if (d->record)
         wm_journal_await_room(d->recorder->journal); /* not under the lock, where an append waits for nothing */
     enum wm_status status = dispatch_run(&p, runs, &seen);
     if (status != WM_OK)
         dispatch_unrecorded(&p, status, seen);
     else
-        r->unrecorded = r->seq == 0;
-    if (foldable && r->seq > 0 && r->status < 500)
-        wm_recorder_fold_begin(d->recorder, &refused);
+        r->unrecorded = r->seq == 0 && !r->folded;
 }

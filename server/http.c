@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "server/cors.h"
 #include "server/dispatch.h"
 #include "server/monitor.h"
 #include "server/source_ip.h"
@@ -123,6 +124,7 @@ struct wm_server {
     struct wm_mono_ns started_mono;
     struct wm_proxy_block *trusted;
     size_t n_trusted;
+    struct wm_cors cors;
     char address[300];
     int listen_fd;
     struct http_loop *loops;
@@ -315,6 +317,8 @@ static void exchange_take_headers(struct exchange *x, const char *method)
 static enum MHD_Result http_reply(struct exchange *x)
 {
     struct wm_request *r = &x->request;
+    struct wm_cors_header cors[WM_CORS_MAX_HEADERS];
+    size_t n_cors = wm_cors_headers(&x->connection->loop->server->cors, r, cors);
     const struct wm_protocol *protocol = r->route.protocol;
     static char nothing[1]; /* the library wants a pointer also for no bytes */
     struct MHD_Response *response =
@@ -326,10 +330,13 @@ static enum MHD_Result http_reply(struct exchange *x)
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, protocol->content_type);
     if (ok && r->error_code && protocol->error_header)
         ok = MHD_add_response_header(response, protocol->error_header, r->error_code);
-    char seconds[24];
-    (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
-    if (ok && r->retry_after_s)
+    if (ok && r->retry_after_s) {
+        char seconds[24];
+        (void)snprintf(seconds, sizeof seconds, "%lld", (long long)r->retry_after_s); /* any number fits */
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, seconds);
+    }
+    for (size_t i = 0; ok && i < n_cors; i++)
+        ok = MHD_add_response_header(response, cors[i].name, cors[i].value);
     if (ok && (x->connection->loop->draining || r->refused))
         ok = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
     if (ok)
@@ -343,6 +350,8 @@ static enum MHD_Result http_reply(struct exchange *x)
 static void http_reply_raw(struct exchange *x)
 {
     struct wm_request *r = &x->request;
+    struct wm_cors_header cors[WM_CORS_MAX_HEADERS];
+    size_t n_cors = wm_cors_headers(&x->connection->loop->server->cors, r, cors);
     struct wm_buf text;
     wm_buf_init(&text, WM_MAX_ARENA_BYTES);
     wm_buf_addf(&text,
@@ -351,6 +360,8 @@ static void http_reply_raw(struct exchange *x)
                 r->status, MHD_get_reason_phrase_for((unsigned)r->status), r->route.protocol->content_type, r->out.len, r->request_id);
     if (r->error_code && r->route.protocol->error_header)
         wm_buf_addf(&text, "%s: %s\r\n", r->route.protocol->error_header, r->error_code);
+    for (size_t i = 0; i < n_cors; i++)
+        wm_buf_addf(&text, "%s: %s\r\n", cors[i].name, cors[i].value);
     wm_buf_add_str(&text, "\r\n");
     wm_buf_add_view(&text, wm_buf_view(&r->out));
     /* One try, never waiting: a client that does not read its socket is past being told. */
@@ -429,10 +440,15 @@ static struct wm_call_counts server_counts(const struct wm_server *s)
     return sum;
 }
 
-/* Health and status, which are no calls. */
+/* Health, status and preflights, which are no calls. */
 static bool loop_answer_aside(struct http_loop *loop, struct exchange *x)
 {
     struct wm_server *s = loop->server;
+    if (!x->request.refused && wm_cors_is_preflight(&s->cors, &x->request)) {
+        x->request.status = MHD_HTTP_NO_CONTENT;
+        wm_uuid(x->request.request_id);
+        return true;
+    }
     if (x->request.refused || !wm_monitor_concerns(&x->request))
         return false;
     bool serving = atomic_load_explicit(&s->serving, memory_order_acquire);
@@ -833,6 +849,7 @@ enum wm_status wm_server_start(const struct wm_server_options *o, struct wm_serv
     if (!s)
         return wm_fail(err, WM_E_NOMEM, "no memory for the server");
     s->o = *o;
+    s->cors = (struct wm_cors){o->cors_origins, o->n_cors_origins};
     s->listen_fd = -1;
     s->started = wm_clock_wall(o->env->clock);
     s->started_mono = wm_clock_mono(o->env->clock);

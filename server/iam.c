@@ -66,3 +66,11 @@ enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *ki
     enum wm_status status = wm_json_parse(a, text, out, NULL);
     return status == WM_E_INVALID || status == WM_E_LIMIT ? WM_E_CORRUPT : status;
 }
+
+struct wm_view wm_iam_alias(struct wm_state *s, struct wm_arena *a)
+{
+    struct wm_json *account = NULL;
+    if (wm_iam_get(s, a, WM_IAM_ACCOUNT, WM_LIT(WM_IAM_ALIAS_ID), &account) != WM_OK)
+        return WM_EMPTY; /* no memory: the arena remembers; or damaged: the record goes without it */
+    return wm_json_get_text(account, "AccountAlias");
+}

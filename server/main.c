@@ -384,6 +384,8 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .idle_timeout_ms = c->http.idle_timeout_ms,
         .trusted_proxies = c->http.trusted_proxies,
         .n_trusted_proxies = c->http.n_trusted_proxies,
+        .cors_origins = c->http.cors_origins,
+        .n_cors_origins = c->http.n_cors_origins,
         .source_limit = {c->throttle.source_rate, c->throttle.source_burst},
         .principal_limit = {c->throttle.principal_rate, c->throttle.principal_burst},
         .env = &d->env,

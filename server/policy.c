@@ -4,8 +4,8 @@
  * Refused here as IAM refuses it, and what IAM leaves to its Access Analyzer where it could only be a mistake: unknown
  * elements and operators, values of the wrong form, lists without elements, a Sid twice. NotPrincipal is refused in
  * both kinds: "You cannot use the NotPrincipal element in an IAM identity-based policy nor in an IAM role trust policy"
- * ("AWS JSON policy elements: NotPrincipal"). Of Principal's types, Federated and CanonicalUser are refused, since nobody
- * can call as one.
+ * ("AWS JSON policy elements: NotPrincipal"). Of Principal's types, Federated and CanonicalUser are refused, since
+ * nobody can call as one.
  *
  * Sentences begin with the statement's number, from 1.
  */
@@ -100,17 +100,6 @@ static enum wm_status keep_variables(struct reader *r, const struct wm_policy_pa
 
 /* ---- Action, Resource ---- */
 
-static bool all_of(struct wm_view v, const char *others)
-{
-    for (size_t i = 0; i < v.len; i++) {
-        char c = v.ptr[i];
-        bool letter = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!letter && (c == '\0' || !strchr(others, c)))
-            return false;
-    }
-    return v.len > 0;
-}
-
 static enum wm_status check_action(const struct reader *r, struct wm_view element, struct wm_view text)
 {
     struct wm_view name = text, vendor = wm_view_split(&name, ':');
@@ -120,14 +109,15 @@ static enum wm_status check_action(const struct reader *r, struct wm_view elemen
                       WM_ARG(text));
     if (wm_view_eq_str(text, "*"))
         return WM_OK;
-    if (!name.ptr || (!all_of(vendor, "-") && !wm_view_eq_str(vendor, "*")) || !all_of(name, "*?-_."))
+    bool vendor_good = wm_policy_letters(vendor, "-") || wm_view_eq_str(vendor, "*");
+    if (!vendor_good || !name.ptr || !wm_policy_letters(name, "*?-_."))
         return refuse(r, "%.*s \"%.*s\" must be \"*\" or have the form \"SERVICE:NAME\" with * and ? in NAME only",
                       WM_ARG(element), WM_ARG(text));
     return WM_OK;
 }
 
-/* Parts are counted where the policy itself has colons: "${aws:username}" holds none. As with IAM, an ARN may end early in
- * a wildcard, "arn:aws:mediapackage:*", which then stands for the other parts. */
+/* Parts are counted where the policy itself has colons: "${aws:username}" holds none. As with IAM, an ARN may end early
+ * in a wildcard, "arn:aws:mediapackage:*", which then stands for the other parts. */
 static enum wm_status check_resource(const struct reader *r, struct wm_view element, struct wm_view text,
                                      const struct wm_policy_pattern *pattern)
 {
@@ -175,61 +165,16 @@ static enum wm_status read_patterns(struct reader *r, const struct wm_json *elem
 
 /* ---- Principal ---- */
 
-static bool is_account_id(struct wm_view v)
-{
-    uint64_t n;
-    return v.len == 12 && wm_view_to_u64(v, UINT64_MAX, &n) == WM_OK;
-}
-
-/* arn:aws:iam::111122223333:root, :user/…, :role/…; arn:aws:sts::111122223333:assumed-role/ROLE/SESSION */
-static bool principal_from_arn(struct wm_view arn, struct wm_policy_principal *out)
-{
-    struct wm_view rest = arn, parts[5];
-    for (size_t i = 0; i < 5; i++)
-        parts[i] = wm_view_split(&rest, ':');
-    bool iam = wm_view_eq_str(parts[2], "iam");
-    if (!wm_view_eq_str(parts[0], "arn") || !all_of(parts[1], "-") || (!iam && !wm_view_eq_str(parts[2], "sts")) ||
-        parts[3].len || !is_account_id(parts[4]) || wm_view_find(rest, '*') < rest.len ||
-        wm_view_find(rest, '?') < rest.len)
-        return false;
-    bool root = iam && wm_view_eq_str(rest, "root");
-    size_t slash = wm_view_find(rest, '/');
-    struct wm_view type = wm_view_sub(rest, 0, slash), name = wm_view_sub(rest, slash + 1, rest.len);
-    struct wm_view session = name;
-    (void)wm_view_split(&session, '/'); /* what is in front is the role's name */
-    *out = (struct wm_policy_principal){root ? WM_PRINCIPAL_ACCOUNT : WM_PRINCIPAL_ARN, root ? parts[4] : arn};
-    if (iam)
-        return root || ((wm_view_eq_str(type, "user") || wm_view_eq_str(type, "role")) && name.len);
-    return (wm_view_eq_str(type, "assumed-role") && session.len) || (wm_view_eq_str(type, "federated-user") && name.len);
-}
-
-/* What a saved trust policy has in the place of an ARN whose owner is gone (waymark/iam.h): equal to no caller's ARN. */
-static bool is_unique_id(struct wm_view v)
-{
-    bool good = (wm_view_starts(v, "AIDA") || wm_view_starts(v, "AROA")) && v.len >= 16;
-    for (size_t i = 0; i < v.len && good; i++)
-        good = (v.ptr[i] >= 'A' && v.ptr[i] <= 'Z') || (v.ptr[i] >= '0' && v.ptr[i] <= '9');
-    return good;
-}
-
 static enum wm_status read_principal(const struct reader *r, struct wm_view type, struct wm_view id,
                                      struct wm_policy_principal *out)
 {
-    if (wm_view_eq_str(type, "Service")) {
-        *out = (struct wm_policy_principal){WM_PRINCIPAL_SERVICE, id};
-        if (!all_of(id, ".-") || wm_view_find(id, '.') == id.len)
-            return refuse(r, "Principal \"%.*s\" must be the name of a service, such as \"events.amazonaws.com\"",
-                          WM_ARG(id));
+    if (wm_policy_principal_parse(type, id, out))
         return WM_OK;
-    }
-    *out = (struct wm_policy_principal){WM_PRINCIPAL_ANYONE, id};
-    if (wm_view_eq_str(id, "*"))
-        return WM_OK;
-    out->kind = is_unique_id(id) ? WM_PRINCIPAL_ARN : WM_PRINCIPAL_ACCOUNT;
-    if (out->kind == WM_PRINCIPAL_ARN || is_account_id(id) || principal_from_arn(id, out))
-        return WM_OK;
-    return refuse(r, "Principal \"%.*s\" must be \"*\", an account's id, or the ARN of an account's root, a user, a role "
-                  "or a session, without wildcards", WM_ARG(id));
+    if (wm_view_eq_str(type, "Service"))
+        return refuse(r, "Principal \"%.*s\" must be the name of a service, such as \"events.amazonaws.com\"",
+                      WM_ARG(id));
+    return refuse(r, "Principal \"%.*s\" must be \"*\", an account's id, or the ARN of an account's root, a user, a "
+                  "role or a session, without wildcards", WM_ARG(id));
 }
 
 static enum wm_status count_principals(const struct reader *r, const struct wm_json *element, size_t *out_n)
@@ -350,7 +295,7 @@ static enum wm_status read_conditions(struct reader *r, const struct wm_json *el
 
 static enum wm_status read_sid(struct reader *r, const struct wm_json *element, struct wm_policy_statement *s)
 {
-    if (element->type != WM_JSON_STRING || (element->text.len && !all_of(element->text, "")))
+    if (element->type != WM_JSON_STRING || (element->text.len && !wm_policy_letters(element->text, "")))
         return refuse(r, "Sid must be a string of letters and digits");
     s->sid = element->text;
     for (size_t i = 0; s->sid.len && i + 1 < r->statement; i++)

@@ -3,11 +3,11 @@
  * theirs may be, and when they hold.
  *
  * Left open by the Guide, decided here:
- * - A value of the request that does not have the operator's form (a number "abc") equals nothing: NumericEquals and its
- *   like do not hold, NumericNotEquals does, as for a key that is missing.
- * - A key that may have several values, and an operator without ForAnyValue or ForAllValues: it does not hold, negated or
- *   not ("Multivalued context keys require a condition set operator"), except where the key is missing.
- * - ForAnyValue:…IfExists and a missing key: false, since there is no value that fits; …IfExists is asked of each value.
+ * - A value of the request that does not have the operator's form (a number "abc") equals nothing: NumericEquals and
+ *   its like do not hold, NumericNotEquals does, as for a key that is missing.
+ * - A key that may have several values, and an operator without ForAnyValue or ForAllValues: it does not hold, negated
+ *   or not ("Multivalued context keys require a condition set operator"), except where the key is missing.
+ * - ForAnyValue:…IfExists and a missing key: false, as without IfExists, since there is no value that fits.
  * - A date of four digits is a year, any other number is Unix seconds.
  * - Numbers are decimal, of any length, without an exponent, and compared exactly.
  * - BinaryEquals compares base64 with base64: there is no key whose value is not text.
@@ -28,7 +28,7 @@ struct wm_policy_operator {
     const char *name;
     enum family family;
     enum relation relation;
-    unsigned how; /* STRING, ARN: WM_PATTERN_… */
+    unsigned how; /* STRING, ARN, BOOLEAN: WM_PATTERN_… */
     bool negated;
 };
 
@@ -51,7 +51,7 @@ static const struct wm_policy_operator operators[] = {
     {"DateLessThanEquals", DATE, LESS_EQUAL, 0, false},
     {"DateGreaterThan", DATE, GREATER, 0, false},
     {"DateGreaterThanEquals", DATE, GREATER_EQUAL, 0, false},
-    {"Bool", BOOLEAN, EQUAL, 0, false},
+    {"Bool", BOOLEAN, EQUAL, WM_PATTERN_IGNORE_CASE, false},
     {"BinaryEquals", BINARY, EQUAL, 0, false},
     {"IpAddress", IP, EQUAL, 0, false},
     {"NotIpAddress", IP, EQUAL, 0, true},
@@ -263,7 +263,7 @@ static enum wm_status base64_check(struct wm_view v, struct wm_err *err)
 
 bool wm_policy_operator_has_patterns(const struct wm_policy_condition *c)
 {
-    return c->op->family == STRING || c->op->family == ARN;
+    return c->op->family == STRING || c->op->family == ARN || c->op->family == BOOLEAN;
 }
 
 /* Variables may hold any part of an ARN, so the six parts are asked for only where there is none. */
@@ -285,6 +285,8 @@ enum wm_status wm_policy_value_compile(struct wm_arena *a, const struct wm_polic
                                        bool variables, union wm_policy_value *out, struct wm_err *err)
 {
     struct number number;
+    bool boolean;
+    enum wm_status status;
     unsigned with_variables = variables ? WM_PATTERN_VARIABLES : 0;
     switch (c->op->family) {
     case STRING:
@@ -298,7 +300,11 @@ enum wm_status wm_policy_value_compile(struct wm_arena *a, const struct wm_polic
         return date_parse(text, &out->date)
                    ? WM_OK
                    : wm_fail(err, WM_E_INVALID, "must be a date in ISO 8601's form or in Unix seconds");
-    case BOOLEAN:
+    case BOOLEAN: /* the only one beside texts and ARNs that takes variables */
+        status = wm_policy_pattern_compile(a, text, c->op->how | with_variables, &out->pattern, err);
+        if (status == WM_OK && !out->pattern.n_variables && !boolean_parse(text, &boolean))
+            status = wm_fail(err, WM_E_INVALID, "must be true or false");
+        return status;
     case NULLITY:
         return boolean_parse(text, &out->boolean) ? WM_OK : wm_fail(err, WM_E_INVALID, "must be true or false");
     case BINARY:
@@ -366,7 +372,7 @@ static bool value_fits(const struct wm_policy_condition *c, const union wm_polic
     case DATE:
         return date_fits(op->relation, given, &v->date);
     case BOOLEAN:
-        return boolean_parse(given, &boolean) && boolean == v->boolean;
+        return boolean_parse(given, &boolean) && wm_policy_pattern_matches(&v->pattern, op->how, given, q);
     case BINARY:
         return wm_view_eq(given, v->text);
     case IP: /* an IPv4 address is in no block of IPv6, though it could be written as one */

@@ -15,26 +15,11 @@ static bool patterns_apply(const struct wm_policy_patterns *patterns, unsigned h
     return patterns->negated;
 }
 
-static bool principal_is(const struct wm_policy_principal *p, const struct wm_policy_request *q)
-{
-    switch (p->kind) {
-    case WM_PRINCIPAL_ANYONE:
-        return true;
-    case WM_PRINCIPAL_ACCOUNT:
-        return wm_view_eq(p->id, q->principal.account_id);
-    case WM_PRINCIPAL_ARN:
-        return wm_view_eq(p->id, q->principal.arn) || wm_view_eq(p->id, q->principal.role_arn);
-    case WM_PRINCIPAL_SERVICE:
-        return wm_view_eq(p->id, q->principal.service);
-    }
-    return false;
-}
-
 /* @param itself  do not count an account that the caller is only part of */
 static bool principals_apply(const struct wm_policy_statement *s, const struct wm_policy_request *q, bool itself)
 {
     for (size_t i = 0; i < s->n_principals; i++)
-        if ((!itself || s->principals[i].kind != WM_PRINCIPAL_ACCOUNT) && principal_is(&s->principals[i], q))
+        if ((!itself || s->principals[i].kind != WM_PRINCIPAL_ACCOUNT) && wm_policy_principal_is(&s->principals[i], q))
             return true;
     return false;
 }

@@ -1,7 +1,7 @@
 /**
  * A compiled policy, for the files of this module: policy.c reads and checks, policy_pattern.c compares texts with
- * wildcards and variables, policy_condition.c has the condition operators, policy_evaluate.c decides, policy_place.c
- * finds statements in the text.
+ * wildcards and variables, policy_condition.c has the condition operators, policy_principal.c those who call,
+ * policy_evaluate.c decides, policy_place.c finds statements in the text.
  *
  * Everything lies in the policy's arena, with the JSON tree that its texts are part of.
  */
@@ -58,10 +58,10 @@ struct wm_policy_date {
 };
 
 union wm_policy_value {
-    struct wm_policy_pattern pattern; /* String…, Arn… */
+    struct wm_policy_pattern pattern; /* String…, Arn…, Bool */
     struct wm_view text;              /* Numeric…, BinaryEquals */
     struct wm_policy_date date;
-    bool boolean; /* Bool, Null */
+    bool boolean; /* Null */
     struct {
         struct wm_proxy_block block;
         bool v4;
@@ -108,6 +108,13 @@ struct wm_policy_principal {
     enum wm_policy_principal_kind kind;
     struct wm_view id;
 };
+
+/** A principal of type "AWS" or "Service". False when it is none. */
+bool wm_policy_principal_parse(struct wm_view type, struct wm_view id, struct wm_policy_principal *out);
+/** Is the caller this principal, or part of it? */
+bool wm_policy_principal_is(const struct wm_policy_principal *p, const struct wm_policy_request *q);
+/** Not empty, and of ASCII letters, digits and these others only. */
+bool wm_policy_letters(struct wm_view v, const char *others);
 
 struct wm_policy_statement {
     struct wm_view sid;

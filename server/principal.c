@@ -163,8 +163,10 @@ static void add_groups(struct loader *l, const struct wm_json *user)
 static void set_boundary(struct loader *l, const struct wm_json *entity)
 {
     struct wm_view arn = wm_json_get_text(entity, "PermissionsBoundary");
-    if (arn.len && l->status == WM_OK)
+    if (arn.len && l->status == WM_OK) {
         l->p->face.boundary = compile(l, managed_text(l, arn), arn);
+        l->p->face.boundary_id = keep(l, arn);
+    }
 }
 
 static void set_session_policies(struct loader *l, const struct wm_session *s)
@@ -370,5 +372,32 @@ enum wm_status wm_principal_load_session(const struct wm_principal_source *from,
         load_user(&l, s->name, s->unique_id);
     else
         load_root(&l);
+    return end(&l, out);
+}
+
+/* A group is nobody who can call; a role's session has no name here, and so no id. */
+static void load_entity(struct loader *l, const char *kind, const struct wm_json *document)
+{
+    if (strcmp(kind, WM_IAM_USER) == 0) {
+        load_user(l, wm_json_get_text(document, "UserName"), wm_json_get_text(document, "UserId"));
+    } else if (strcmp(kind, WM_IAM_ROLE) == 0) {
+        const struct wm_session session = {.name = wm_json_get_text(document, "RoleName"),
+                                           .unique_id = wm_json_get_text(document, "RoleId")};
+        load_role(l, &session);
+        l->p->face.identity.principal_id = WM_EMPTY;
+    } else {
+        l->p->face.name = keep_member(l, document, "GroupName");
+        add_policies(l, document, "group");
+    }
+}
+
+enum wm_status wm_principal_load_entity(const struct wm_principal_source *from, const char *kind,
+                                        const struct wm_json *document, struct wm_held_principal **out)
+{
+    struct loader l;
+    enum wm_status status = begin(&l, from);
+    if (status != WM_OK)
+        return status;
+    load_entity(&l, kind, document);
     return end(&l, out);
 }

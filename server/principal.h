@@ -48,6 +48,14 @@ enum wm_status wm_principal_load_key(const struct wm_principal_source *from, str
 enum wm_status wm_principal_load_session(const struct wm_principal_source *from, const struct wm_session *s,
                                          struct wm_view token, struct wm_held_principal **out) WM_MUST_CHECK;
 
+/**
+ * The same for a user, group or role, without a key: who may do what if they call.
+ * @param kind      WM_IAM_USER, WM_IAM_GROUP, WM_IAM_ROLE
+ * @param document  its own, from the state
+ */
+enum wm_status wm_principal_load_entity(const struct wm_principal_source *from, const char *kind,
+                                        const struct wm_json *document, struct wm_held_principal **out) WM_MUST_CHECK;
+
 struct wm_held_principal *wm_principal_held(const struct wm_principal *p);
 
 /** Those used last, by access key, up to WM_MAX_PRINCIPALS_BYTES. */

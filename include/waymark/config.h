@@ -70,6 +70,8 @@ struct wm_config {
         int64_t shutdown_timeout_ms;
         const char *const *trusted_proxies; /* addresses or CIDR blocks whose X-Forwarded-For is believed */
         size_t n_trusted_proxies;
+        const char *const *cors_origins; /* origins whose pages may call from a browser */
+        size_t n_cors_origins;
     } http;
     struct {
         int64_t source_rate, source_burst;       /* calls a second, 0: no limit; calls at once, 0: as many as the rate */

@@ -22,13 +22,14 @@
  *                                    DefaultVersionId NextVersion Versions[{VersionId, CreateDate, Document(text)}]
  *   iam.policy-use   ARN             AttachmentCount PermissionsBoundaryUsageCount; none: both are 0. Also of AWS's
  *                                    own policies, and apart from the policy, which may be long
+ *   iam.account      "alias"         AccountAlias; none: the account has no alias
  *   iam.access-key   access key id   AccessKeyId UserName(as given) UserId Status(Active, Inactive) CreateDate Seed
  *   iam.last-used    access key id,  LastUsedDate ServiceName Region
  *                    or role id
  *
  * A policy's text is stored as it was given, since that is what Get… answers with. A user's Groups and the documents of
- * kind iam.member say the same from both sides, and change in one call. Managed policies of AWS itself are in our code and
- * have no document.
+ * kind iam.member say the same from both sides, and change in one call. Managed policies of AWS itself are in our code
+ * and have no document.
  *
  * The secret of an access key is nowhere: it is derived from the master key, the key's id and its Seed, which is random
  * and of no use without the master key (wm_iam_secret()). So neither journal nor state nor a backup of them holds one, and
@@ -51,8 +52,11 @@
 #define WM_IAM_ROLE "iam.role"
 #define WM_IAM_POLICY "iam.policy"
 #define WM_IAM_POLICY_USE "iam.policy-use"
+#define WM_IAM_ACCOUNT "iam.account"
 #define WM_IAM_ACCESS_KEY "iam.access-key"
 #define WM_IAM_LAST_USED "iam.last-used"
+
+#define WM_IAM_ALIAS_ID "alias"
 
 /** Prefixes of unique ids (IAM User Guide, "IAM identifiers"). An id is the prefix and 17 characters. */
 #define WM_IAM_USER_PREFIX "AIDA"
@@ -86,6 +90,9 @@ struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name);
  */
 enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
                           struct wm_json **out) WM_MUST_CHECK;
+
+/** The account's alias, which is root's userName in records; empty: it has none. @locks state held */
+struct wm_view wm_iam_alias(struct wm_state *s, struct wm_arena *a);
 
 /**
  * Whom a trust policy names: the unique ids of the users and roles of ours that it has the ARNs of, for a role's Trusted.

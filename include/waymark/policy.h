@@ -2,8 +2,8 @@
  * IAM policies: read once, then asked for every call whether they allow it.
  *
  * A policy is compiled when it is stored (or read from the state) and from then on immutable: any number of threads may
- * evaluate it. Evaluating allocates nothing, does no I/O, and takes time in proportion to the policy's length times that
- * of the texts it is compared with.
+ * evaluate it. Evaluating allocates nothing, does no I/O, and takes at most time in proportion to the policy's length
+ * times that of the texts it is compared with.
  *
  *     struct wm_policy *p;
  *     if (wm_policy_compile(text, WM_POLICY_IDENTITY, &p, &err) == WM_E_INVALID)
@@ -51,7 +51,7 @@ void wm_policy_free(struct wm_policy *p); /* NULL allowed */
  */
 size_t wm_policy_size(struct wm_view text);
 
-/** A key of the request's context, "aws:SourceIp" or "aws:ResourceTag/Team". Names are compared without regard to case. */
+/** A key of the request's context, "aws:SourceIp" or "aws:ResourceTag/Team". Names are compared without their case. */
 struct wm_policy_key {
     struct wm_view name;
     const struct wm_view *values; /* numbers, dates (ISO 8601 or Unix seconds), booleans as text too */
@@ -66,8 +66,8 @@ struct wm_policy_request {
     struct wm_view resource; /* ARN, or "*" where the operation has no resource */
     const struct wm_policy_key *keys;
     size_t n_keys;
-    struct {                      /* who asks; only trust policies look at it */
-        struct wm_view arn;        /* of the user, the root ("…:root"), or the session ("…:assumed-role/ROLE/SESSION") */
+    struct {                       /* who asks; only trust policies look at it */
+        struct wm_view arn;        /* of the user, the root ("…:root") or the session ("…:assumed-role/ROLE/SESSION") */
         struct wm_view role_arn;   /* of a session: the ARN of its role, path and all; else empty */
         struct wm_view account_id; /* empty when a service asks */
         struct wm_view service;    /* "trail.amazonaws.com" when a service asks, else empty */
@@ -105,7 +105,7 @@ struct wm_policy_place {
 struct wm_policy_statement_info {
     struct wm_view sid; /* empty when it has none; the policy's memory */
     bool deny;
-    struct wm_policy_place start, end; /* StartPosition: behind the opening brace. EndPosition: behind the closing one */
+    struct wm_policy_place start, end; /* StartPosition: behind the opening brace; EndPosition: behind the closing */
 };
 
 size_t wm_policy_n_statements(const struct wm_policy *p);

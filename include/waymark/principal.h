@@ -38,6 +38,7 @@ struct wm_principal {
     const struct wm_principal_policy *policies; /* identity-based; any may allow */
     size_t n_policies;
     const struct wm_policy *boundary;           /* NULL: none; else it must allow as well */
+    struct wm_view boundary_id;                 /* its ARN */
     const struct wm_policy *const *session;     /* session policies: one of them must allow as well, where there are any */
     size_t n_session;
     const struct wm_principal_tag *tags;

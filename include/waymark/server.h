@@ -36,6 +36,8 @@ struct wm_server_options {
     int64_t idle_timeout_ms;
     const char *const *trusted_proxies; /* addresses or CIDR blocks; copied */
     size_t n_trusted_proxies;
+    const char *const *cors_origins;  /* outlive the server */
+    size_t n_cors_origins;
     struct wm_throttle_limit source_limit, principal_limit;
     const struct wm_service_env *env; /* outlives the server; but for its clock filled in before wm_server_serve() */
     const struct wm_service *const *services;

@@ -149,8 +149,8 @@ struct wm_service {
     const char *redaction;        /* what stands for a secret in records: "***" or "HIDDEN_DUE_TO_SECURITY_REASONS" */
     const char *validation_error; /* name and status for a missing, unknown-typed or out-of-range member */
     int validation_status;
-    /** Errors that records name by their shape in the model, with "Exception" behind the code that callers are given; ended
-     *  by NULL; NULL: none. */
+    /** Errors that records name by their shape in the model, with "Exception" behind the code that callers are given;
+     *  ended by NULL; NULL: none. */
     const char *const *exceptions;
     const struct wm_operation *operations;
     size_t n_operations;

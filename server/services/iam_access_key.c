@@ -184,7 +184,6 @@ enum wm_status iam_update_access_key(struct wm_call *c, struct wm_reply *r)
 enum wm_status iam_delete_access_key(struct wm_call *c, struct wm_reply *r)
 {
     struct wm_json *user, *key;
-    struct wm_view document;
     enum wm_status status = find_key(c, r, &user, &key);
     if (!key)
         return status;
@@ -194,8 +193,7 @@ enum wm_status iam_delete_access_key(struct wm_call *c, struct wm_reply *r)
     if (status != WM_OK || r->error_code)
         return status;
     iam_remove(r, WM_IAM_ACCESS_KEY, id);
-    if (wm_state_get(c->state, WM_LIT(WM_IAM_LAST_USED), id, &document))
-        iam_remove(r, WM_IAM_LAST_USED, id);
+    iam_remove(r, WM_IAM_LAST_USED, id); /* if there is one */
     return WM_OK;
 }
 

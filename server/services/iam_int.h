@@ -185,6 +185,12 @@ void iam_untag(struct wm_call *c, struct wm_json *stored);
 
 /* ---- pages ---- */
 
+/** Begin a page by parameters Marker and MaxItems, its elements to be in `list` of the document. May set r->error_code. */
+enum wm_status iam_page_begin(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const char *list,
+                              struct wm_page *out) WM_MUST_CHECK;
+/** Answer with the document: IsTruncated, and Marker where there is more. */
+enum wm_status iam_page_end(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const struct wm_page *page);
+
 /**
  * Answer with a page: parameters Marker and MaxItems; `list` in the answer is of what the source shows. Its `show` may
  * ask iam_below_prefix().
@@ -199,6 +205,20 @@ enum wm_status iam_list_elements(struct wm_call *c, struct wm_reply *r, const ch
                                                         struct wm_json **out));
 /** Is its Path below parameter PathPrefix? */
 bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored);
+
+/* ---- what operations demand: the entity that their parameters name, or that they will make ---- */
+
+#define IAM_DEMANDS(name) enum wm_status iam_demand_##name(struct wm_call *c, struct wm_demands *out)
+IAM_DEMANDS(user);
+IAM_DEMANDS(new_user);
+IAM_DEMANDS(key_owner);
+IAM_DEMANDS(group);
+IAM_DEMANDS(new_group);
+IAM_DEMANDS(role);
+IAM_DEMANDS(new_role);
+IAM_DEMANDS(policy);
+IAM_DEMANDS(new_policy);
+IAM_DEMANDS(policy_source);
 
 /* ---- operations ---- */
 
@@ -233,6 +253,8 @@ extern const struct wm_member iam_list_access_keys_input[];
 extern const struct wm_member iam_update_access_key_input[];
 extern const struct wm_member iam_delete_access_key_input[];
 extern const struct wm_member iam_access_key_input[];
+extern const struct wm_member iam_alias_input[];
+extern const struct wm_member iam_list_aliases_input[];
 IAM_HANDLER(create_user);
 IAM_HANDLER(get_user);
 IAM_HANDLER(list_users);
@@ -252,6 +274,9 @@ IAM_HANDLER(update_access_key);
 IAM_HANDLER(delete_access_key);
 IAM_HANDLER(get_access_key_last_used);
 IAM_HANDLER(get_account_summary);
+IAM_HANDLER(create_account_alias);
+IAM_HANDLER(delete_account_alias);
+IAM_HANDLER(list_account_aliases);
 
 /** What callers see of a user in lists. */
 struct wm_json *iam_show_user(struct wm_call *c, const struct wm_json *stored);

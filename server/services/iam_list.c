@@ -5,8 +5,8 @@
 
 #include "waymark/banned.h"
 
-static enum wm_status begin(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const char *list,
-                            struct wm_page *out)
+enum wm_status iam_page_begin(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const char *list,
+                              struct wm_page *out)
 {
     const struct wm_json *max = wm_json_get(c->params, "MaxItems");
     int64_t n = IAM_ITEMS;
@@ -21,7 +21,7 @@ static enum wm_status begin(struct wm_call *c, struct wm_reply *r, struct wm_jso
     return wm_reply_error(c, r, "ValidationError", 400, "Member 'Marker' is not one that an earlier page gave");
 }
 
-static enum wm_status end(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const struct wm_page *page)
+enum wm_status iam_page_end(struct wm_call *c, struct wm_reply *r, struct wm_json *document, const struct wm_page *page)
 {
     wm_json_set_bool(c->arena, document, "IsTruncated", page->more);
     if (page->more)
@@ -35,10 +35,10 @@ enum wm_status iam_list(struct wm_call *c, struct wm_reply *r, struct wm_json *d
 {
     struct wm_json *answer = document ? document : wm_json_new(c->arena, WM_JSON_OBJECT);
     struct wm_page page;
-    enum wm_status status = begin(c, r, answer, list, &page);
+    enum wm_status status = iam_page_begin(c, r, answer, list, &page);
     if (status == WM_OK && !r->error_code)
         status = wm_page_documents(c, &page, from);
-    return status == WM_OK && !r->error_code ? end(c, r, answer, &page) : status;
+    return status == WM_OK && !r->error_code ? iam_page_end(c, r, answer, &page) : status;
 }
 
 enum wm_status iam_list_elements(struct wm_call *c, struct wm_reply *r, const char *list, const struct wm_json *elements,
@@ -48,10 +48,10 @@ enum wm_status iam_list_elements(struct wm_call *c, struct wm_reply *r, const ch
 {
     struct wm_json *answer = wm_json_new(c->arena, WM_JSON_OBJECT);
     struct wm_page page;
-    enum wm_status status = begin(c, r, answer, list, &page);
+    enum wm_status status = iam_page_begin(c, r, answer, list, &page);
     if (status == WM_OK && !r->error_code)
         status = wm_page_elements(c, &page, elements, name, show);
-    return status == WM_OK && !r->error_code ? end(c, r, answer, &page) : status;
+    return status == WM_OK && !r->error_code ? iam_page_end(c, r, answer, &page) : status;
 }
 
 bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored)
@@ -88,7 +88,7 @@ enum wm_status iam_list_parts(struct wm_call *c, struct wm_reply *r, const struc
 {
     struct wm_json *answer = wm_json_new(c->arena, WM_JSON_OBJECT);
     struct wm_page page;
-    enum wm_status status = begin(c, r, answer, parts[0].list, &page);
+    enum wm_status status = iam_page_begin(c, r, answer, parts[0].list, &page);
     if (status != WM_OK || r->error_code)
         return status;
     size_t left = page.max, first = page.after.len ? (size_t)(page.after.ptr[0] - '0') : 0;
@@ -101,5 +101,5 @@ enum wm_status iam_list_parts(struct wm_call *c, struct wm_reply *r, const struc
         status = list_part(c, &part, i, answer, &page, after, &left);
         page.more = page.more || more;
     }
-    return status == WM_OK ? end(c, r, answer, &page) : status;
+    return status == WM_OK ? iam_page_end(c, r, answer, &page) : status;
 }

@@ -162,4 +162,11 @@ extern const struct wm_member iam_account_details_input[];
 IAM_HANDLER(list_entities_for_policy);
 IAM_HANDLER(get_account_details);
 
+extern const struct wm_member iam_simulate_principal_input[];
+extern const struct wm_member iam_simulate_custom_input[];
+extern const struct wm_member iam_context_keys_principal_input[];
+extern const struct wm_member iam_context_keys_custom_input[];
+IAM_HANDLER(simulate);
+IAM_HANDLER(get_context_keys);
+
 #endif

@@ -49,8 +49,9 @@ static struct wm_json *parse(const char *text)
 static struct wm_record sample(void)
 {
     return (struct wm_record){
-        .identity = {WM_IDENTITY_ROOT, WM_LIT("111122223333"), WM_LIT("arn:aws:iam::111122223333:root"),
-                     WM_LIT("111122223333"), WM_LIT("AKIAZ3XK7Q2EXAMPLE77"), WM_EMPTY},
+        .identity = {.type = WM_IDENTITY_ROOT, .principal_id = WM_LIT("111122223333"),
+                     .arn = WM_LIT("arn:aws:iam::111122223333:root"), .account_id = WM_LIT("111122223333"),
+                     .access_key_id = WM_LIT("AKIAZ3XK7Q2EXAMPLE77")},
         .event_time = {1772359632000000000},
         .event_source = WM_LIT("mediapackage.amazonaws.com"),
         .event_name = WM_LIT("CreateChannel"),

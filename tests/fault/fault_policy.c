@@ -12,8 +12,8 @@ static void each_allocation_of_a_policy(void **state)
     (void)state;
     static char text[8192]; /* more than an arena's first chunk when it is read */
     size_t n = (size_t)snprintf(text, sizeof text, "{'Version':'2012-10-17','Statement':[{'Effect':'Deny','Action':"
-                                "['s3:*'],'Resource':'*','Condition':{'BinaryEquals':{'k:b':'QmluYXJ5'},'StringEquals':{"
-                                "'k:a':['${aws:username}'");
+                                "['s3:*'],'Resource':'*','Condition':{'BinaryEquals':{'k:b':'QmluYXJ5'},"
+                                "'StringEquals':{'k:a':['${aws:username}'");
     while (n < sizeof text - 64)
         n += (size_t)snprintf(text + n, sizeof text - n, ",'%zu'", n);
     (void)snprintf(text + n, sizeof text - n, "]}}}]}");

@@ -1,7 +1,7 @@
 /*
  * A policy, and a request that is made of it. The first byte says which kind of policy; the text follows.
- * Holds: what is refused is refused with a sentence; a policy that is read has its statements within its text; evaluating
- * it, whatever the request, agrees with what its statements say one by one, and a second reading says the same.
+ * Holds: what is refused is refused with a sentence; a policy that is read has its statements in order in its text, and
+ * evaluating it agrees with what they say one by one.
  */
 #include <string.h>
 
@@ -63,7 +63,8 @@ static void check_policy(const struct wm_policy *p, struct wm_view text)
         MUST(keys[i].name.len > 0);
     }
     for (size_t i = 0; i < MAX_KEYS; i++) {
-        struct wm_policy_request q = {.action = values[i], .resource = values[i + 1], .keys = keys, .n_keys = i % 2 ? n : 0};
+        struct wm_policy_request q = {.action = values[i], .resource = values[i + 1], .keys = keys};
+        q.n_keys = i % 2 ? n : 0;
         q.principal.arn = q.principal.account_id = q.principal.service = values[i];
         q.principal.role_arn = values[i + 1];
         check_decision(p, &q);

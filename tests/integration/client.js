@@ -8,7 +8,11 @@ const name = Object.keys(sdk).find((k) => /^[A-Z]\w+Client$/.test(k));
 const client = new sdk[name]({
   endpoint: process.env.ENDPOINT,
   region: process.env.REGION,
-  credentials: { accessKeyId: process.env.KEY_ID, secretAccessKey: process.env.SECRET },
+  credentials: {
+    accessKeyId: process.env.KEY_ID,
+    secretAccessKey: process.env.SECRET,
+    sessionToken: process.env.TOKEN || undefined,
+  },
   maxAttempts: Number(process.env.MAX_ATTEMPTS || 1),
 });
 

@@ -1,6 +1,8 @@
-"""The real clients behind one face: boto3, both AWS CLIs, the JS SDK. A driver has call(operation, members) -> the answer
-as boto3 gives it, without metadata, and raises Refused. A Recorder around it notes what was asked and answered, to be held
-against the records in the trail."""
+"""The real clients behind one face: boto3, both AWS CLIs, the JS SDK.
+
+A driver has call(operation, members) -> the answer as boto3 gives it, without metadata, and raises Refused. A Recorder
+around it notes what was asked and answered, to be held against the records in the trail.
+"""
 import copy
 import datetime
 import json
@@ -14,7 +16,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from harness import REGION, clean_environment, request_id
+from harness import ACCOUNT, REGION, clean_environment, request_id, wait_for
 from model import Caller, check_parsed
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -122,7 +124,8 @@ class Lines:
     """A program that answers a line with a line."""
 
     def __init__(self, command, environment):
-        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
 
     def ask(self, question):
         self.process.stdin.write(json.dumps(question) + "\n")
@@ -176,8 +179,8 @@ class Js(Driver):
         self.request_ids = []
         self.codes = error_codes(self.model)
         self.lines = Lines([NODE, os.path.join(FOLDER, "client.js")], clean_environment(
-            NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), ENDPOINT=server.endpoint, REGION=REGION,
-            KEY_ID=key_id, SECRET=secret, SERVICE=service))
+            NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), ENDPOINT=server.endpoint,
+            REGION=REGION, KEY_ID=key_id, SECRET=secret, SERVICE=service))
 
     def call(self, operation, members):
         got = self.lines.ask({"operation": operation, "members": members})
@@ -212,6 +215,21 @@ def check_record(driver, record, want):
     if driver.old and want["responseElements"] and covers(got["responseElements"], want["responseElements"]):
         got["responseElements"] = want["responseElements"]
     assert got == want
+
+
+def check_records(driver, recorder, before, expected_record, api_version):
+    """Behind the first `before` records of the server's trail there is one of each call, and none else."""
+    store, calls = driver.server.store, recorder.calls
+    wait_for(lambda: len(store.request_ids()) >= before + len(calls), "every record")
+    records = [record for _, record in store.records()][before:]
+    assert len(records) == len(calls)
+    if driver.request_ids is not None:
+        assert [record["requestID"] for record in records] == driver.request_ids
+    for call, record in zip(calls, records):
+        check_record(driver, record, expected_record(*call))
+        assert record["userIdentity"]["type"] == "Root" and record["recipientAccountId"] == ACCOUNT
+        assert record["apiVersion"] == api_version and record["awsRegion"] == REGION
+        assert driver.agent.lower() in record["userAgent"].lower()
 
 
 def find_secrets(server, secrets):

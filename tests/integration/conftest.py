@@ -28,8 +28,10 @@ FAST = {"batch_age": "200ms", "digest_period": "2s"}
 
 
 def starter(tmp_path):
-    """start(trails=…, **settings): a running daemon. Without trails: one named demo into a folder, zstd, delivered fast.
-    server.store reads the first trail."""
+    """start(trails=…, **settings): a running daemon. server.store reads the first trail.
+
+    Without trails: one named demo into a folder, zstd, delivered fast.
+    """
     servers = []
 
     def start(trails=None, login=None, environment=None, ready=True, **settings):
@@ -56,10 +58,15 @@ def start_server(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory):
+def start_module_server(tmp_path_factory):
+    """The same for all tests of a file; all servers are ended with the last."""
+    yield from starter(tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="module")
+def module_server(start_module_server):
     """One server for all tests of a file."""
-    for start in starter(tmp_path_factory.mktemp("module")):
-        yield start()
+    return start_module_server()
 
 
 @pytest.fixture

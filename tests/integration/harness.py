@@ -468,8 +468,9 @@ class Server:
         parser.read(os.path.join(self.data, "credentials"))
         return parser["waymark"]["aws_access_key_id"], parser["waymark"]["aws_secret_access_key"]
 
-    def client(self, service="mediapackage", **config):
-        key_id, secret = self.credentials
+    def client(self, service="mediapackage", login=None, **config):
+        """login: access key and secret; without, root's."""
+        key_id, secret = login or self.credentials
         settings = {"retries": {"total_max_attempts": 1}, "read_timeout": PATIENCE, "connect_timeout": 10}
         settings.update(config)
         return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=key_id,

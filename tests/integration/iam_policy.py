@@ -1,7 +1,7 @@
 """What an IAM policy says, after the IAM User Guide: a second evaluator to hold the daemon's against.
 
-It knows nothing of the daemon's: patterns are regular expressions, numbers Decimals, addresses the ipaddress module's. It
-is slow and takes good policies only. Pages: "IAM JSON policy elements: Condition operators", "Single-valued vs.
+It knows nothing of the daemon's: patterns are regular expressions, numbers Decimals, addresses the ipaddress module's.
+It is slow and takes good policies only. Pages: "IAM JSON policy elements: Condition operators", "Single-valued vs.
 multivalued context keys", "IAM policy elements: Variables and tags", "AWS JSON policy elements: Principal".
 """
 import base64
@@ -147,7 +147,7 @@ def value_fits(operator, ours, given, request, variables):
     if operator == "BinaryEquals":
         return binary(given) == binary(ours)
     if operator == "Bool":
-        return boolean(given) == boolean(ours)
+        return boolean(given) is not None and fits(ours, given, request, variables, wildcards=False, fold=True)
     for family, read in (("Numeric", number), ("Date", date)):
         if operator.startswith(family):
             found = read(given)

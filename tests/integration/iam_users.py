@@ -1,5 +1,5 @@
-"""IAM's users, groups and access keys in one walk: create, read, page, update, delete, tag, and each error, for whatever
-client (clients.py). It leaves nothing behind, so that the next client finds what this one found."""
+"""IAM's users, groups and access keys in one walk: create, read, page, update, delete, tag, and each error, for
+whatever client (clients.py). It leaves nothing behind, so that the next client finds what this one found."""
 import datetime
 import re
 
@@ -12,9 +12,11 @@ RECORDED = {code: name for name, (code, _) in error_codes(MODEL).items()}  # rec
 OPERATIONS = {
     "CreateUser", "GetUser", "ListUsers", "UpdateUser", "DeleteUser", "TagUser", "UntagUser", "ListUserTags",
     "CreateGroup", "GetGroup", "ListGroups", "UpdateGroup", "DeleteGroup", "AddUserToGroup", "RemoveUserFromGroup",
-    "ListGroupsForUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey", "GetAccessKeyLastUsed",
-    "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary"}
+    "ListGroupsForUser", "CreateAccessKey", "ListAccessKeys", "UpdateAccessKey", "DeleteAccessKey",
+    "GetAccessKeyLastUsed", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary", "CreateAccountAlias",
+    "DeleteAccountAlias", "ListAccountAliases"}
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 NO_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/none"
 
 
@@ -57,7 +59,9 @@ def pages(r, operation, member, name, **members):
 
 
 def walk_users(r):
-    made = r.call("CreateUser", UserName="alice", Path="/team/a&b/", Tags=[{"Key": "Team", "Value": "spört + co"}])["User"]
+    tags = [{"Key": "Team", "Value": "spört + co"}]
+    made = r.call("CreateUser", UserName="alice", Path="/team/a&b/", Tags=tags)["User"]
+    assert made["Tags"] == tags
     assert re.fullmatch(r"AIDA[A-Z2-7]{17}", made["UserId"])
     assert made["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/team/a&b/alice"
     assert abs(made["CreateDate"].timestamp() - datetime.datetime.now().timestamp()) < 60
@@ -107,7 +111,13 @@ def walk_tags_and_boundary(r):
     r.call("TagUser", UserName="bob", Tags=[{"Key": f"k{i}", "Value": "v"} for i in range(50)])
     r.refuse("LimitExceeded", "TagUser", UserName="bob", Tags=[{"Key": "more", "Value": ""}])
     r.refuse("NoSuchEntity", "PutUserPermissionsBoundary", UserName="alice", PermissionsBoundary=NO_POLICY)
-    r.refuse("InvalidInput", "PutUserPermissionsBoundary", UserName="alice", PermissionsBoundary="arn:aws:s3:::a-bucket")
+    r.refuse("InvalidInput", "PutUserPermissionsBoundary", UserName="alice",
+             PermissionsBoundary="arn:aws:s3:::a-bucket")
+    assert r.call("PutUserPermissionsBoundary", UserName="alice", PermissionsBoundary=READ_ONLY) == {}
+    assert r.call("GetUser", UserName="alice")["User"]["PermissionsBoundary"] == \
+        {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": READ_ONLY}
+    assert r.call("DeleteUserPermissionsBoundary", UserName="alice") == {}
+    assert "PermissionsBoundary" not in r.call("GetUser", UserName="alice")["User"]
     r.refuse("NoSuchEntity", "DeleteUserPermissionsBoundary", UserName="alice")
 
 
@@ -155,14 +165,16 @@ def walk_keys(r):
     second = r.call("CreateAccessKey", UserName="ROB")["AccessKey"]
     assert re.fullmatch(r"AKIA[A-Z2-7]{16}", first["AccessKeyId"]) and len(first["SecretAccessKey"]) == 40
     assert first["Status"] == "Active" and first["UserName"] == "rob" and second["UserName"] == "rob"
-    assert r.refuse("LimitExceeded", "CreateAccessKey", UserName="rob") == "Cannot exceed quota for AccessKeysPerUser: 2"
+    assert r.refuse("LimitExceeded", "CreateAccessKey", UserName="rob") == \
+        "Cannot exceed quota for AccessKeysPerUser: 2"
     listed = r.call("ListAccessKeys", UserName="rob")["AccessKeyMetadata"]
     secrets = [key.pop("SecretAccessKey") for key in (first, second)]
     assert listed == sorted([first, second], key=lambda k: k["AccessKeyId"])
-    assert sorted(map(len, pages(r, "ListAccessKeys", "AccessKeyMetadata", "AccessKeyId", UserName="rob", MaxItems=1))) == \
-        [1, 1]
+    paged = pages(r, "ListAccessKeys", "AccessKeyMetadata", "AccessKeyId", UserName="rob", MaxItems=1)
+    assert paged == [[k["AccessKeyId"]] for k in listed]
     assert r.call("UpdateAccessKey", UserName="rob", AccessKeyId=first["AccessKeyId"], Status="Inactive") == {}
-    assert {k["Status"] for k in r.call("ListAccessKeys", UserName="rob")["AccessKeyMetadata"]} == {"Active", "Inactive"}
+    statuses = {k["AccessKeyId"]: k["Status"] for k in r.call("ListAccessKeys", UserName="rob")["AccessKeyMetadata"]}
+    assert statuses == {first["AccessKeyId"]: "Inactive", second["AccessKeyId"]: "Active"}
     unused = r.call("GetAccessKeyLastUsed", AccessKeyId=first["AccessKeyId"])
     assert unused == {"UserName": "rob", "AccessKeyLastUsed": {"ServiceName": "N/A", "Region": "N/A"}}
     r.refuse("NoSuchEntity", "GetAccessKeyLastUsed", AccessKeyId="AKIA" + "A" * 16)
@@ -200,7 +212,19 @@ def walk_away(r):
     assert r.call("ListUsers")["Users"] == [] and r.call("ListGroups")["Groups"] == []
 
 
+def walk_aliases(r):
+    assert r.call("ListAccountAliases")["AccountAliases"] == []
+    r.call("CreateAccountAlias", AccountAlias="first")
+    r.call("CreateAccountAlias", AccountAlias="way-mark")  # in its place
+    assert r.call("ListAccountAliases")["AccountAliases"] == ["way-mark"]
+    r.refuse("EntityAlreadyExists", "CreateAccountAlias", AccountAlias="way-mark")
+    r.refuse("NoSuchEntity", "DeleteAccountAlias", AccountAlias="first")
+    r.refuse("ValidationError", "CreateAccountAlias", AccountAlias="way--mark")
+    r.call("DeleteAccountAlias", AccountAlias="way-mark")
+
+
 def walk(r):
+    walk_aliases(r)
     walk_users(r)
     walk_tags_and_boundary(r)
     walk_groups(r)

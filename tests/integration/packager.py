@@ -1,5 +1,5 @@
-"""All operations of MediaPackage in one walk: create, read, page, update, delete, tag, and each error, for whatever client
-(clients.py)."""
+"""All operations of MediaPackage in one walk: create, read, page, update, delete, tag, and each error, for whatever
+client (clients.py)."""
 import time
 
 import botocore.session

@@ -3,8 +3,8 @@
 
     policy_random.py PROGRAM [--seed N] [--requests N]
 
-Requests are made of the policies they are put to, so that about as many fit as do not. Where the two differ, the smallest
-policy and request are shown that they still differ on.
+Requests are made of the policies they are put to, so that many fit. Where the two differ, the smallest policy and
+request are shown that they still differ on.
 """
 import argparse
 import base64
@@ -18,7 +18,8 @@ import time
 
 import iam_policy
 
-NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", "", "arn:aws:s3:::", "arn:aws:s3"]
+NAMES = ["ann", "bob", "a", "b", "ab", "Ann", "*", "x:y", "\u00e4", "a*b", "", "arn:aws:s3:::", "arn:aws:s3", "true",
+         "FALSE"]
 KEYS = ["aws:username", "aws:PrincipalTag/team", "aws:RequestTag/Team", "aws:ResourceTag/team", "k:a"]
 SETS = ["aws:TagKeys", "k:set"]
 WORDS = ["a", "b", "ab", "ba", "aab", "\u00e4", ":", "/", "-", "A"]
@@ -86,6 +87,8 @@ def policy_value(rnd, operator):
     if family == "Date":
         return rnd.choice(["2026-03-01T10:00:00Z", "2026-03-01T11:00:00+01:00", "2026-03-01", "2026-03", "2026",
                            "2026-03-01T10:00Z", "2026-03-01T10:00:00.250Z", 1772359200, "0", "1969-12-31T23:59:59Z"])
+    if family == "Bool" and rnd.random() < 0.2:
+        return "${k:a}"
     if family in ("Bool", "Null"):
         return rnd.choice([True, False, "true", "False", "TRUE"])
     if family == "Binary":
@@ -153,14 +156,14 @@ def statement(rnd, kind):
 
 def policy(rnd, kind):
     statements = [statement(rnd, kind) for _ in range(rnd.randint(1, 3))]
-    bare = '"${k:a}' in json.dumps(statements)  # an ARN only where variables are
+    bare = '"${k:a}' in json.dumps(statements)  # an ARN or a boolean only where variables are
     out = {"Version": "2012-10-17" if bare or rnd.random() < 0.8 else "2008-10-17"}
     out["Statement"] = statements if len(statements) > 1 or rnd.random() < 0.5 else statements[0]
     return out
 
 
 def instance(rnd, text, keys):
-    """A text that the pattern might fit: its variables replaced, its wildcards by something, sometimes one letter off."""
+    """A text that the pattern might fit: variables and wildcards replaced by something, sometimes one letter off."""
     def value(found):
         literal, name, default = found.groups()
         if literal:
@@ -211,7 +214,8 @@ def request(rnd, kind, asked):
                       (f"arn:aws:sts::{account}:assumed-role/R/S", f"arn:aws:iam::{account}:role/x/R", account, ""),
                       (f"arn:aws:iam::{account}:root", "", account, ""), ("", "", "", "trail.amazonaws.com")])
     action = rnd.choice(iam_policy.listed(s.get("Action") or s["NotAction"]))
-    action = rnd.choice([rnd.choice(ACTIONS), action.replace("*", "s3:Get" if action == "*" else "Get").replace("?", "e")])
+    action = action.replace("*", "s3:Get" if action == "*" else "Get").replace("?", "e")
+    action = rnd.choice([rnd.choice(ACTIONS), action])
     resource = "*"
     if kind == "identity" and rnd.random() < 0.9:
         resource = instance(rnd, rnd.choice(iam_policy.listed(s.get("Resource") or s["NotResource"])), keys)
@@ -291,8 +295,8 @@ def count(kind, asked, r, seen):
 def never_tried(seen):
     wanted = [(o, held) for f in FAMILIES.values() for o in f for held in (True, False)]
     wanted += [(k, e, a) for k in ("identity", "trust") for e in ("Allow", "Deny") for a in (True, False)]
-    wanted += [(sets, if_exists, True, held) for sets in ("", "ForAnyValue", "ForAllValues") for if_exists in (True, False)
-               for held in (True, False)]
+    wanted += [(sets, if_exists, True, held) for sets in ("", "ForAnyValue", "ForAllValues")
+               for if_exists in (True, False) for held in (True, False)]
     return [w for w in wanted if not seen[w]]
 
 
@@ -323,7 +327,8 @@ def main():
             if not answer.startswith("refused"):
                 asked, r = shrink(options.program, kind, asked, r)
                 answer, want = ask(options.program, [(kind, asked, r)])[0], expected(kind, asked, r)
-            print(f"FAILED: {answer!r} is not {want!r}\n  {kind} policy: {json.dumps(asked)}\n  request: {json.dumps(r)}")
+            print(f"FAILED: {answer!r} is not {want!r}\n  {kind} policy: {json.dumps(asked)}\n"
+                  f"  request: {json.dumps(r)}")
     missing = never_tried(seen)
     if missing and options.requests >= 3000:
         print(f"FAILED: never tried: {missing}")

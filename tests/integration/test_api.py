@@ -348,3 +348,55 @@ def test_a_server_without_a_trail_says_so(start_server):
     assert " no-trail " in server.log()
     assert server.client().list_channels()["Channels"] == []
     assert server.client("cloudtrail").describe_trails()["trailList"] == []
+
+
+ORIGIN = "https://console.example.net"
+
+
+def preflight(server, origin, path="/channels/a"):
+    return server.send("OPTIONS", path, headers={
+        "Origin": origin, "Access-Control-Request-Method": "PUT",
+        "Access-Control-Request-Headers": "authorization,content-type,x-amz-content-sha256,x-amz-date"})
+
+
+def test_pages_of_allowed_origins_may_call_from_a_browser(start_server):
+    server = start_server(http={"cors_origins": ["http://127.0.0.1:3000", ORIGIN], "request_timeout": "1s"})
+    asked = preflight(server, ORIGIN)
+    assert (asked.status, asked.body) == (204, b"")
+    assert asked.headers["access-control-allow-origin"] == ORIGIN
+    assert asked.headers["vary"] == "Origin"
+    assert {"GET", "POST", "PUT", "DELETE"} <= set(asked.headers["access-control-allow-methods"].split(", "))
+    headers = set(asked.headers["access-control-allow-headers"].split(", "))
+    assert {"authorization", "content-type", "x-amz-content-sha256", "x-amz-date", "x-amz-target"} <= headers
+    good = server.call("GET", "/channels", headers={"Origin": ORIGIN})
+    bad = server.call("GET", "/channels", headers={"Origin": ORIGIN}, secret="a guess")
+    too_large = server.call("POST", "/channels", b"x" * 200000, headers={"Origin": ORIGIN})
+    for reply, status in (good, 200), (bad, 403), (too_large, 413):
+        assert reply.status == status
+        assert reply.headers["access-control-allow-origin"] == ORIGIN
+        assert {"x-amzn-RequestId", "x-amzn-ErrorType"} <= set(reply.headers["access-control-expose-headers"].split(", "))
+        assert "access-control-allow-methods" not in reply.headers
+
+    others = [preflight(server, o) for o in ("https://evil.example", "null", ORIGIN + ".evil.example", ORIGIN.upper())]
+    others.append(server.call("GET", "/channels", headers={"Origin": "https://evil.example"}))
+    others.append(server.call("GET", "/channels"))
+    others.append(server.send("OPTIONS", "/channels", headers={"Origin": ORIGIN}))  # no preflight
+    assert [r.status for r in others[:4]] == [403] * 4, "calls without a signature"
+    assert not any("access-control-allow-origin" in r.headers for r in others[:6])
+    assert all(r.headers["vary"] == "Origin" for r in others)
+    with server.connect() as s:  # answered in the middle of the request
+        s.sendall(f"POST /channels HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nContent-Length: 9\r\n\r\n{{".encode())
+        slow = b"".join(iter(lambda: s.recv(65536), b"")).decode()
+    assert slow.startswith("HTTP/1.1 408 ") and f"\r\nAccess-Control-Allow-Origin: {ORIGIN}\r\n" in slow
+    recorded = [r.request_id for r in (good, bad, too_large, *others)]
+    recorded += re.findall("\r\nx-amzn-RequestId: (.*)\r\n", slow)
+    server.stop()
+    assert sorted(server.store.request_ids()) == sorted(recorded), "all but the preflight"
+
+
+def test_without_the_setting_no_origin_is_told_anything(start_server):
+    server = start_server()
+    replies = [preflight(server, ORIGIN), server.call("GET", "/channels", headers={"Origin": ORIGIN})]
+    for reply in replies:
+        assert not [name for name in reply.headers if name.startswith("access-control") or name == "vary"]
+    server.store.wait_for_ids([r.request_id for r in replies])

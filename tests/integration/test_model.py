@@ -86,4 +86,4 @@ def test_caller_identity(start_server):
     answer = sts.call("GetCallerIdentity")
     account = server.settings["account_id"]
     assert (answer["Account"], answer["UserId"], answer["Arn"]) == (account, account, f"arn:aws:iam::{account}:root")
-    sts.refuse("GetFederationToken", "InvalidAction", 400, Name="somebody")
+    sts.refuse("DecodeAuthorizationMessage", "InvalidAction", 400, EncodedMessage="x")

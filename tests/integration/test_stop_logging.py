@@ -114,9 +114,9 @@ def test_a_stopped_trail_is_shown_as_stopped(start_server):
     assert stopped["IsLogging"] is False and stopped["StopLoggingTime"].timestamp() > time.time() - 60
     assert stopped["TimeLoggingStopped"] and stopped["StartLoggingTime"] == before["StartLoggingTime"]
     assert trail.get_trail_status(Name="other")["IsLogging"] is True
-    server.store.wait_for_ids(ids)  # at once: its age would have kept it for an hour
-    of_other = wait_for(lambda: set(ids + behind) <= set(ids_below(server, "other")), "the other trail to have it all")
-    assert of_other and ids_below(server, "AWSLogs") == ids
+    wait_for(lambda: set(ids + behind) <= set(ids_below(server, "other")), "the other trail to have it all")
+    wait_for(lambda: ids_below(server, "AWSLogs"), "the stop's file, which its age would keep for an hour")
+    assert ids_below(server, "AWSLogs") == ids
     assert health(server, "/readyz") == (200, "ok, but a trail is stopped")
     assert health(server, "/livez") == (200, "ok")
     assert "logging-stopped   trail=demo" in server.log()

@@ -91,7 +91,8 @@ def js(server):
     run = subprocess.run([NODE, os.path.join(FOLDER, "client.js")], input=lines * 2, capture_output=True, text=True,
                          timeout=PATIENCE, check=True, env=clean_environment(
                              NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), MAX_ATTEMPTS="10",
-                             ENDPOINT=server.endpoint, REGION=REGION, KEY_ID=key_id, SECRET=secret))
+                             ENDPOINT=server.endpoint, REGION=REGION, KEY_ID=key_id, SECRET=secret,
+                             SERVICE="mediapackage"))
     answers = [json.loads(line) for line in run.stdout.splitlines()]
     assert [a["status"] for a in answers] == [200] * 2, answers
     return [a["attempts"] for a in answers]
@@ -207,3 +208,50 @@ def test_a_stop_tells_and_a_kill_loses_only_the_open_window(start_server):
     assert {first.request_id, again.request_id} <= set(server.store.request_ids())
     server.start()
     assert_complete(settled(server))
+
+
+def user_with_key(server, name):
+    iam = server.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return {"key_id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}
+
+
+def test_each_principal_has_its_own_limit(start_server):
+    server = start_server(throttle={"principal_rate": 1, "principal_burst": 5})
+    ann, ben = user_with_key(server, "ann"), user_with_key(server, "ben")  # four calls of the root
+    assert [server.call("GET", "/channels", **ann).status for _ in range(5)] == [403] * 5
+    limited = [server.call("GET", "/channels", **ann) for _ in range(3)]
+    assert 429 in [r.status for r in limited]  # all of them, but where a second has passed
+    assert server.call("GET", "/channels", **ben).status == 403, "he is denied, not limited"
+    assert server.call("GET", "/channels").status == 200, "the root's last one"
+    server.store.wait_for_ids([r.request_id for r in limited])
+    for r in limited:
+        record = server.store.find(r.request_id)
+        assert record["userIdentity"]["userName"] == "ann"
+        assert record["errorCode"] == r.headers["x-amzn-errortype"]
+
+
+def test_denied_calls_of_a_user_fold_by_operation(start_server):
+    server = start_server(throttle={"fold_refused": "1h"})
+    ann, ben = user_with_key(server, "ann"), user_with_key(server, "ben")
+    seen = {}
+    for who, key in ("ann", ann), ("ben", ben):
+        for method, path in ("GET", "/channels"), ("DELETE", "/channels/a"):
+            for _ in range(5):
+                reply = server.call(method, path, **key)
+                assert (reply.status, reply.headers["x-amzn-errortype"]) == (403, "AccessDeniedException")
+                seen.setdefault((who, method), []).append(reply.request_id)
+    server.stop()
+    denied = {r["requestID"]: r for _, r in server.store.records() if r.get("errorCode")}
+    for (who, method), ids in seen.items():
+        of_these = [denied.pop(i) for i in ids if i in denied]
+        assert ids[0] == of_these[0]["requestID"], "the first of each kind has a record"
+        assert {r["userIdentity"]["userName"] for r in of_these} == {who}
+    assert not denied
+    [event] = folded(server.store)
+    calls = {c["arn"].rpartition("/")[2]: c["calls"] for c in event["callers"]}
+    whole = event["recordedCalls"]
+    assert event["foldedCalls"] + whole == 20 and 4 <= whole <= 6  # one more where the use of a key was noted with it
+    assert sum(calls.values()) == event["foldedCalls"] and set(calls) == {"ann", "ben"}
+    assert {o["eventName"] for o in event["operations"]} == {"ListChannels", "DeleteChannel"}

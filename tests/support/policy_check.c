@@ -68,8 +68,8 @@ static void answer(struct wm_arena *a, const struct wm_json *question)
     struct wm_policy_request q = read_request(a, wm_json_get(question, "request"));
     struct wm_policy *p;
     struct wm_err err = {0};
-    if (wm_policy_compile(wm_json_get_text(question, "policy"), trust ? WM_POLICY_TRUST : WM_POLICY_IDENTITY, &p, &err) !=
-        WM_OK) {
+    enum wm_policy_kind kind = trust ? WM_POLICY_TRUST : WM_POLICY_IDENTITY;
+    if (wm_policy_compile(wm_json_get_text(question, "policy"), kind, &p, &err) != WM_OK) {
         printf("refused %s\n", err.message);
         return;
     }

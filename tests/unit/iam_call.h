@@ -7,6 +7,7 @@
 
 #include "tests/unit/service_call.h"
 #include "waymark/iam.h"
+#include "waymark/policy.h"
 
 #define IAM_VERSION "2010-05-08"
 

@@ -25,6 +25,8 @@ struct fixture {
     struct wm_service_env env;
     struct wm_wall_ns now;
     struct wm_identity identity; /* who calls: root, unless the test says otherwise */
+    const struct wm_principal *principal; /* the same; NULL where no operation that is called looks at it */
+    struct wm_request_context context;
     struct wm_arena arena;
     /* the last call's */
     struct wm_reply reply;
@@ -99,8 +101,11 @@ static inline int call_request(struct fixture *f, const struct wm_protocol_reque
         .arena = &f->arena,
         .state = f->state,
         .identity = f->identity,
+        .principal = f->principal,
+        .context = &f->context,
         .now = f->now,
     };
+    f->context.now = f->now;
     f->reply = (struct wm_reply){.http_status = route.operation->http_status};
     enum wm_status status = route.protocol->decode(&f->arena, &route, q, &f->params, &err);
     if (status == WM_E_LIMIT) {

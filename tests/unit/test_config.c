@@ -247,6 +247,15 @@ static const struct bad bad[] = {
      .message = "FILE:2: journal.pause_followers: there is no trail of the name studio"},
     {"pause_state", .file = "journal:\n  pause_followers: [state]\n",
      .message = "FILE:2: journal.pause_followers: the state cannot be paused, only trails can"},
+    {"cors_origin", .file = "http:\n  cors_origins: [\"https://Example.net\"]\n",
+     .message = "FILE:2: http.cors_origins: expected an origin as browsers write it, such as "
+                "https://console.example.net:8443, found \"https://Example.net\""},
+    {"cors_any", .file = "http:\n  cors_origins: [\"*\"]\n", 
+     .message = "FILE:2: http.cors_origins: expected an origin as browsers write it, such as "
+                "https://console.example.net:8443, found \"*\""},
+    {"cors_default_port", .file = "http:\n  cors_origins: [\"http://a:80\"]\n", 
+     .message = "FILE:2: http.cors_origins: expected an origin as browsers write it, such as "
+                "https://console.example.net:8443, found \"http://a:80\""},
     {"throttle_rate", .file = "throttle:\n  source_rate: 1000001\n",
      .message = "FILE:2: throttle.source_rate: expected a number from 0 to 1000000, found \"1000001\""},
     {"throttle_source_burst", .file = "throttle:\n  source_burst: 5\n",
@@ -458,6 +467,7 @@ static void config_has_defaults(void **state)
     assert_int_equal(c->http.idle_timeout_ms, 75000);
     assert_int_equal(c->http.shutdown_timeout_ms, 10000);
     assert_int_equal(c->http.n_trusted_proxies, 0);
+    assert_int_equal(c->http.n_cors_origins, 0);
     assert_int_equal(c->throttle.source_rate, 0);
     assert_int_equal(c->throttle.source_burst, 0);
     assert_int_equal(c->throttle.principal_rate, 0);
@@ -500,6 +510,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  idle_timeout: 2m\n"
                                     "  shutdown_timeout: 0\n"
                                     "  trusted_proxies: [10.0.0.0/8, 192.168.1.1, \"fd00::/8\"]\n"
+                                    "  cors_origins: [\"https://a.example:8443\", \"http://[::1]:3000\"]\n"
                                     "throttle: {source_rate: 5, source_burst: 6, principal_rate: 1000000, fold_refused: 10s}\n"
                                     "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
                                     "audit: {locked: true}\n"
@@ -546,6 +557,8 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(c->http.n_trusted_proxies, 3);
     assert_string_equal(c->http.trusted_proxies[0], "10.0.0.0/8");
     assert_string_equal(c->http.trusted_proxies[2], "fd00::/8");
+    assert_int_equal(c->http.n_cors_origins, 2);
+    assert_string_equal(c->http.cors_origins[1], "http://[::1]:3000");
     assert_int_equal(c->throttle.source_rate, 5);
     assert_int_equal(c->throttle.source_burst, 6);
     assert_int_equal(c->throttle.principal_rate, 1000000);

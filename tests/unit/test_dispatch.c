@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "server/dispatch.h"
+#include "server/services/mediapackage_int.h"
 #include "waymark/json.h"
 
 static char folder[] = "/tmp/waymark-dispatch-XXXXXX";
@@ -26,7 +27,8 @@ static _Atomic uint64_t n_recorded, n_folded;
 static char key_id[129], secret[129];
 static int syncs_until_failure; /* 0: never */
 
-static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_sts};
+static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_cloudtrail, &wm_service_iam,
+                                                    &wm_service_sts};
 
 static int failing_fdatasync(void *ctx, int fd)
 {
@@ -68,6 +70,7 @@ struct sent {
     int64_t age_s;            /* how old the signature is */
     bool unsigned_request;
     bool body_changed;        /* after it was signed */
+    bool secure;
     bool refused;
     enum wm_refusal refusal;
 };
@@ -122,6 +125,7 @@ static void send_request(const struct sent *s)
     }
     if (s->body_changed)
         request.body.data[0] ^= 1;
+    request.secure = s->secure;
     request.refused = s->refused;
     request.refusal = s->refusal;
     wm_dispatch(&dispatcher, cache, &request);
@@ -501,6 +505,223 @@ static void what_cannot_be_recorded_is_answered_503_and_has_no_effect(void **sta
     assert_true(one);
 }
 
+/* ---- what a caller may ---- */
+
+static char noors_key[32], noors_secret[64];
+
+static void query_call(const char *service, const char *form, bool by_noor)
+{
+    send_request(&(struct sent){.method = "POST",
+                                .path = "/",
+                                .body = form,
+                                .service = service,
+                                .content_type = "application/x-www-form-urlencoded",
+                                .key_id = by_noor ? noors_key : NULL,
+                                .secret = by_noor ? noors_secret : NULL});
+}
+
+static void root_calls_iam(const char *form)
+{
+    query_call("iam", form, false);
+    if (request.status != 200)
+        fail_msg("%s: %.*s", form, WM_ARG(wm_buf_view(&request.out)));
+}
+
+static void noor_calls(const char *method, const char *path, const char *body, bool secure)
+{
+    send_request(&(struct sent){.method = method,
+                                .path = path,
+                                .body = body,
+                                .key_id = noors_key,
+                                .secret = noors_secret,
+                                .secure = secure});
+}
+
+/* The text between two tags of the last answer. */
+static void take_text(const char *open, char *out, size_t size)
+{
+    struct wm_view all = wm_buf_view(&request.out);
+    const char *at = memmem(all.ptr, all.len, open, strlen(open));
+    assert_non_null(at);
+    struct wm_view rest = wm_view_sub(all, (size_t)(at - all.ptr) + strlen(open), all.len);
+    assert_true(wm_view_copy(wm_view_split(&rest, '<'), out, size));
+}
+
+static void noor_exists(void)
+{
+    root_calls_iam("Action=CreateUser&Version=2010-05-08&UserName=noor");
+    root_calls_iam("Action=CreateAccessKey&Version=2010-05-08&UserName=noor");
+    take_text("<AccessKeyId>", noors_key, sizeof noors_key);
+    take_text("<SecretAccessKey>", noors_secret, sizeof noors_secret);
+}
+
+#define NOOR "arn:aws:iam::123456789012:user/noor"
+#define ONE "arn:aws:mediapackage:us-east-1:123456789012:channels/one"
+
+/* The last call was refused in exactly these words, and is recorded so, with what was asked for, and without effect. */
+static void was_denied(const char *code, const char *message, const char *event_name)
+{
+    struct wm_entry e;
+    char text[1024];
+    assert_int_equal(request.status, 403);
+    assert_string_equal(request.error_code, code);
+    const struct wm_json *r = record_of(request.seq, &e);
+    text_is(r, "errorCode", code);
+    text_is(r, "errorMessage", message);
+    text_is(r, "eventName", event_name);
+    text_is(r, "requestID", request.request_id);
+    text_is(wm_json_get(r, "userIdentity"), "type", "IAMUser");
+    text_is(wm_json_get(r, "userIdentity"), "userName", "noor");
+    text_is(wm_json_get(r, "userIdentity"), "arn", NOOR);
+    text_is(wm_json_get(r, "userIdentity"), "accessKeyId", noors_key);
+    assert_int_equal(wm_json_get(r, "responseElements")->type, WM_JSON_NULL);
+    assert_true(e.flags & WM_ENTRY_REFUSED);
+    for (size_t i = 0; i < e.n_changes; i++) /* that the key was used is noted whatever becomes of the call */
+        assert_true(wm_view_eq_str(e.changes[i].kind, "iam.last-used"));
+    snprintf(text, sizeof text, "\"message\":\"%s\"", message);
+    if (request.route.protocol == &wm_protocol_query)
+        snprintf(text, sizeof text, "<Message>%s</Message>", message);
+    if (!memmem(request.out.data, request.out.len, text, strlen(text)))
+        fail_msg("answered %.*s", WM_ARG(wm_buf_view(&request.out)));
+}
+
+static void who_may_not_is_refused_and_recorded(void **state)
+{
+    (void)state;
+    noor_exists();
+    noor_calls("DELETE", "/channels/one", NULL, false);
+    was_denied("AccessDeniedException",
+               "User: " NOOR " is not authorized to perform: mediapackage:DeleteChannel on resource: " ONE
+               " because no identity-based policy allows the mediapackage:DeleteChannel action", "DeleteChannel");
+    text_is(wm_json_get(record_of(request.seq, NULL), "requestParameters"), "id", "one");
+    assert_true(has_channel("one"));
+    /* the same, where there is no such channel */
+    noor_calls("DELETE", "/channels/two", NULL, false);
+    was_denied("AccessDeniedException",
+               "User: " NOOR " is not authorized to perform: mediapackage:DeleteChannel on resource: "
+               "arn:aws:mediapackage:us-east-1:123456789012:channels/two because no identity-based policy allows the "
+               "mediapackage:DeleteChannel action", "DeleteChannel");
+    noor_calls("POST", "/channels", "{\"id\":\"noors\"}", false);
+    was_denied("AccessDeniedException",
+               "User: " NOOR " is not authorized to perform: mediapackage:CreateChannel on resource: * because no "
+               "identity-based policy allows the mediapackage:CreateChannel action", "CreateChannel");
+    assert_false(has_channel("noors"));
+
+    query_call("iam", "Action=CreateUser&Version=2010-05-08&UserName=friend&Path=/x/", true);
+    was_denied("AccessDenied",
+               "User: " NOOR " is not authorized to perform: iam:CreateUser on resource: "
+               "arn:aws:iam::123456789012:user/x/friend because no identity-based policy allows the iam:CreateUser action",
+               "CreateUser");
+    send_request(&(struct sent){.method = "POST", .path = "/", .service = "cloudtrail", .body = "{\"Name\":\"audit\"}",
+                                .content_type = "application/x-amz-json-1.1",
+                                .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.GetTrail",
+                                .key_id = noors_key, .secret = noors_secret});
+    was_denied("AccessDeniedException",
+               "User: " NOOR " is not authorized to perform: cloudtrail:GetTrail on resource: "
+               "arn:aws:cloudtrail:us-east-1:123456789012:trail/audit because no identity-based policy allows the "
+               "cloudtrail:GetTrail action", "GetTrail");
+
+    /* What is wrong with the call itself is said first; what needs no permission is not asked for. */
+    noor_calls("POST", "/channels", "{}", false);
+    assert_int_equal(request.status, 422);
+    noor_calls("POST", "/channels", "{\"id\"", false);
+    assert_int_equal(request.status, 400);
+    noor_calls("GET", "/nothing/here", NULL, false);
+    assert_int_equal(request.status, 404);
+    query_call("sts", "Action=GetCallerIdentity&Version=2011-06-15", true);
+    assert_int_equal(request.status, 200);
+}
+
+#define PUT_POLICY(NAME, STATEMENT)                                                                                    \
+    "Action=PutUserPolicy&Version=2010-05-08&UserName=noor&PolicyName=" NAME                                           \
+    "&PolicyDocument={\"Version\":\"2012-10-17\",\"Statement\":[" STATEMENT "]}"
+
+/* A policy counts from the entry on that it was given in, and no longer than to the one that it was taken in. */
+static void permissions_count_from_their_entry_on(void **state)
+{
+    (void)state;
+    struct wm_json *reply;
+    char arn[256], message[1024];
+    root_calls_iam(PUT_POLICY("read", "{\"Effect\":\"Allow\",\"Action\":\"mediapackage:Describe*\",\"Resource\":\"*\"}"));
+    noor_calls("GET", "/channels/one", NULL, false);
+    assert_int_equal(request.status, 200);
+    assert_int_equal(wm_json_parse(&arena, wm_buf_view(&request.out), &reply, NULL), WM_OK);
+    assert_true(wm_view_copy(wm_json_get_text(reply, "arn"), arn, sizeof arn));
+    noor_calls("DELETE", "/channels/one", NULL, false); /* who may look is told the ARN */
+    snprintf(message, sizeof message,
+             "User: " NOOR " is not authorized to perform: mediapackage:DeleteChannel on resource: %s because no "
+             "identity-based policy allows the mediapackage:DeleteChannel action", arn);
+    was_denied("AccessDeniedException", message, "DeleteChannel");
+    noor_calls("GET", "/channels/two", NULL, false);
+    assert_int_equal(request.status, 404);
+
+    root_calls_iam(PUT_POLICY("deny", "{\"Effect\":\"Deny\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":{"
+                                      "\"Bool\":{\"aws:SecureTransport\":\"false\"}}}"));
+    noor_calls("GET", "/channels/one", NULL, false);
+    was_denied("AccessDeniedException",
+               "User: " NOOR " is not authorized to perform: mediapackage:DescribeChannel on resource: " ONE
+               " with an explicit deny in an identity-based policy", "DescribeChannel");
+    query_call("sts", "Action=GetCallerIdentity&Version=2011-06-15", true); /* which nobody can be denied */
+    assert_int_equal(request.status, 200);
+    noor_calls("GET", "/channels/one", NULL, true);
+    assert_int_equal(request.status, 200);
+    root_calls_iam("Action=DeleteUserPolicy&Version=2010-05-08&UserName=noor&PolicyName=deny");
+    noor_calls("GET", "/channels/one", NULL, false);
+    assert_int_equal(request.status, 200);
+    root_calls_iam("Action=DeleteUserPolicy&Version=2010-05-08&UserName=noor&PolicyName=read");
+    noor_calls("GET", "/channels/one", NULL, false);
+    assert_int_equal(request.status, 403);
+}
+
+/* As no call would. The empty document removes it. */
+static void put_channel(const char *id, const char *document)
+{
+    const struct wm_change change = {
+        .kind = WM_LIT("mediapackage.channel"), .id = wm_view_of(id), .document = wm_view_of(document)};
+    wm_state_lock(recorder->state);
+    assert_int_equal(wm_state_reserve(recorder->state, &change, 1, NULL), WM_OK);
+    wm_state_apply(recorder->state, &change, 1);
+    wm_state_unlock(recorder->state);
+}
+
+/* What a call demands cannot be told: it fails, whatever the caller may. Root is asked nothing, and the handler fails. */
+static void demands_that_cannot_be_read_fail_the_call(void **state)
+{
+    (void)state;
+    put_channel("bad", "{}");
+    root_calls_iam(PUT_POLICY("all", "{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}"));
+    noor_calls("DELETE", "/channels/bad", NULL, false);
+    assert_int_equal(request.status, 500);
+    text_is(record_of(request.seq, NULL), "errorCode", "InternalServerErrorException");
+    assert_true(has_channel("bad"));
+    put_channel("bad", "");
+    root_calls_iam("Action=DeleteUserPolicy&Version=2010-05-08&UserName=noor&PolicyName=all");
+}
+
+/* Nothing is noted of a key that the call itself deletes. */
+static void a_user_deletes_the_key_it_signs_with(void **state)
+{
+    (void)state;
+    struct wm_entry e;
+    char form[200];
+    root_calls_iam("Action=CreateAccessKey&Version=2010-05-08&UserName=noor"); /* not used yet */
+    take_text("<AccessKeyId>", noors_key, sizeof noors_key);
+    take_text("<SecretAccessKey>", noors_secret, sizeof noors_secret);
+    root_calls_iam("Action=AttachUserPolicy&Version=2010-05-08&UserName=noor&"
+                   "PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess");
+    (void)snprintf(form, sizeof form, "Action=DeleteAccessKey&Version=2010-05-08&AccessKeyId=%s", noors_key);
+    query_call("iam", form, true);
+    assert_int_equal(request.status, 200);
+    (void)record_of(request.seq, &e);
+    assert_int_equal(e.n_changes, 3);
+    for (size_t i = 0; i < e.n_changes; i++)
+        if (wm_view_eq_str(e.changes[i].kind, "iam.last-used"))
+            assert_int_equal(e.changes[i].document.len, 0);
+    query_call("iam", "Action=GetUser&Version=2010-05-08", true);
+    assert_int_equal(request.status, 403);
+    assert_string_equal(request.error_code, "InvalidClientTokenId");
+}
+
 /* ---- limits ---- */
 
 static void limit(struct wm_throttle_limit source, struct wm_throttle_limit principal)
@@ -631,6 +852,24 @@ static bool is_folded(const struct sent *s)
     assert_int_equal(request.seq == 0, request.folded);
     assert_false(request.unrecorded);
     return request.folded;
+}
+
+/* Whoever is known and reaches for the audit is recorded each time; who is not proven is one of a flood like any other. */
+static void refusals_at_the_audit_are_not_folded(void **state)
+{
+    (void)state;
+    const struct sent stop = {.method = "POST", .path = "/", .service = "cloudtrail", .body = "{\"Name\":\"main\"}",
+                              .content_type = "application/x-amz-json-1.1",
+                              .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.StopLogging"};
+    struct sent nobody = stop;
+    nobody.secret = "wrong";
+    env.audit_locked = true;
+    for (int i = 0; i < 5; i++)
+        assert_false(is_folded(&stop));
+    assert_false(is_folded(&nobody));
+    for (int i = 0; i < 5; i++)
+        assert_true(is_folded(&nobody));
+    env.audit_locked = false;
 }
 
 /* The newest entry, which must be the event. */
@@ -888,6 +1127,7 @@ static const struct wm_operation put_note_row = {
     .http_status = 200,
     .input = put_note_input,
     .secret_output = put_note_secrets,
+    .demands = mediapackage_demand_channel,
     .run = put_note,
 };
 
@@ -1046,9 +1286,13 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/credentials", folder);
     const struct wm_recorder_options o = {
         .data_dir = folder, .io = &test_io, .clock = &wm_clock_system, .segment_bytes = 1 << 20};
-    const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
+    struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
-    if (wm_recorder_open(&o, &recorder, NULL) != WM_OK || wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
+    if (wm_recorder_open(&o, &recorder, NULL) != WM_OK)
+        return -1;
+    a.state = recorder->state;
+    a.master_key = master_key;
+    if (wm_auth_open(&a, &auth, &made, NULL) != WM_OK || !made)
         return -1;
     FILE *f = fopen(path, "r");
     char line[300];
@@ -1064,7 +1308,7 @@ static int set_up(void **state)
                                   .clock = &test_clock,
                                   .master_key = master_key};
     n_recorded = 0;
-    dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 3, .auth = auth,
+    dispatcher = (struct wm_dispatcher){.env = &env, .services = services, .n_services = 4, .auth = auth,
                                         .recorder = recorder, .record = true, .recorded = &n_recorded,
                                         .folded = &n_folded};
     cache = wm_sigv4_cache_new();
@@ -1098,11 +1342,16 @@ int main(void)
         cmocka_unit_test(ids_are_new_for_each_call),
         cmocka_unit_test(a_call_that_needs_too_much_memory_is_recorded),
         cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
+        cmocka_unit_test(who_may_not_is_refused_and_recorded),
+        cmocka_unit_test(permissions_count_from_their_entry_on),
+        cmocka_unit_test(demands_that_cannot_be_read_fail_the_call),
+        cmocka_unit_test(a_user_deletes_the_key_it_signs_with),
         cmocka_unit_test(an_operation_is_one_row_and_one_handler),
         cmocka_unit_test(the_page_about_it_shows_what_is_tested),
         cmocka_unit_test(a_throttled_call_is_429_and_recorded),
         cmocka_unit_test(who_is_not_proven_cannot_use_up_anybody_elses_calls),
         cmocka_unit_test_setup_teardown(of_a_flood_the_first_is_recorded_and_the_rest_counted, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(refusals_at_the_audit_are_not_folded, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(what_ran_or_had_an_effect_is_never_folded, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(a_known_caller_is_recorded_for_each_operation, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(throttled_calls_fold_like_others, fold_set_up, fold_tear_down),

@@ -210,7 +210,8 @@ static void a_key_that_is_missing_is_an_error_of_ours(void **state)
     assert_corrupt(f, calls, 3);
     struct wm_json *params;
     struct wm_reply r;
-    assert_int_equal(wm_json_parse(&f->arena, WM_LIT("{\"UserName\":\"u\",\"NewUserName\":\"v\"}"), &params, NULL), WM_OK);
+    struct wm_view rename = WM_LIT("{\"UserName\":\"u\",\"NewUserName\":\"v\"}");
+    assert_int_equal(wm_json_parse(&f->arena, rename, &params, NULL), WM_OK);
     assert_int_equal(run_operation(f, "UpdateUser", &f->arena, params, &r), WM_E_CORRUPT);
 }
 

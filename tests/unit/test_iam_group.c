@@ -90,7 +90,8 @@ static void what_is_wrong_with_groups_is_refused(void **state)
          "The user with name none cannot be found."},
         {"ListGroupsForUser&UserName=none", 404, "NoSuchEntity", "The user with name none cannot be found."},
         {"GetGroup&GroupName=none", 404, "NoSuchEntity", "The group with name none cannot be found."},
-        {"GetGroup&GroupName=g&Marker=x", 400, "ValidationError", "Member 'Marker' is not one that an earlier page gave"},
+        {"GetGroup&GroupName=g&Marker=x", 400, "ValidationError",
+         "Member 'Marker' is not one that an earlier page gave"},
     };
     iam_ok(f, "CreateGroup&GroupName=g");
     iam_ok(f, "CreateGroup&GroupName=other");

@@ -1,6 +1,6 @@
 /*
- * Random calls against a model: after each, what the calls answer agrees with plain sets of names, and what documents say
- * of each other agrees in both directions (iam_check_state()).
+ * Random calls against a model: after each, what the calls answer agrees with plain sets of names, and what documents
+ * say of each other agrees in both directions (iam_check_state()).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,7 +83,8 @@ static void step_user(struct fixture *f, size_t u)
         m.user[u] = now ? now : other;
         break;
     case 1:
-        expect(iam(f, "UpdateUser&UserName=%s&NewUserName=%s", name('u', u, now), name('u', u, other)), now ? 200 : 404);
+        expect(iam(f, "UpdateUser&UserName=%s&NewUserName=%s", name('u', u, now), name('u', u, other)),
+               now ? 200 : 404);
         m.user[u] = now ? other : 0;
         break;
     default: {

@@ -299,6 +299,31 @@ static void an_account_has_a_bounded_number_of_users(void **state)
     assert_iam_refused(f, 409, "LimitExceeded", "Cannot exceed quota for UsersPerAccount: 5000");
 }
 
+static void an_account_has_one_alias(void **state)
+{
+    struct fixture *f = *state;
+    iam_ok(f, "ListAccountAliases");
+    assert_non_null(strstr(wm_buf_cstr(&f->out), "<AccountAliases></AccountAliases><IsTruncated>false</IsTruncated>"));
+    iam_ok(f, "CreateAccountAlias&AccountAlias=waymark-1");
+    assert_null(f->answer);
+    assert_int_equal(iam(f, "CreateAccountAlias&AccountAlias=waymark-1"), 409);
+    assert_iam_refused(f, 409, "EntityAlreadyExists", "The account alias waymark-1 already exists.");
+    iam_ok(f, "CreateAccountAlias&AccountAlias=other");
+    iam_ok(f, "ListAccountAliases");
+    assert_string_equal(iam_texts(wm_json_get(f->answer, "AccountAliases"), NULL), "other");
+    assert_int_equal(iam(f, "DeleteAccountAlias&AccountAlias=waymark-1"), 404);
+    assert_iam_refused(f, 404, "NoSuchEntity", "The account alias waymark-1 cannot be found.");
+    static const char *const bad[] = {"ab", "-abc", "abc-", "a--b", "Abc", "a_b", "123456789012", "a.b"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(iam(f, "CreateAccountAlias&AccountAlias=%s", bad[i]), 400);
+        assert_refused(f, 400, "ValidationError", "'AccountAlias' must have");
+    }
+    iam_ok(f, "DeleteAccountAlias&AccountAlias=other");
+    assert_int_equal(count_documents(f, WM_IAM_ACCOUNT), 0);
+    store_document(f, WM_IAM_ACCOUNT, WM_IAM_ALIAS_ID, "x");
+    iam_ok(f, "ListAccountAliases"); /* as if there were none */
+}
+
 static void records_name_errors_by_their_shape(void **state)
 {
     struct fixture *f = *state;
@@ -310,8 +335,9 @@ static void records_name_errors_by_their_shape(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_true(
             wm_view_eq_str(wm_service_error_code(&f->arena, &wm_service_iam, cases[i][0]), cases[i][1]));
-    assert_true(wm_view_eq_str(wm_service_error_code(&f->arena, &wm_service_mediapackage, "NoSuchEntity"), "NoSuchEntity"));
-    assert_true(wm_view_eq_str(wm_service_error_code(&f->arena, NULL, "NoSuchEntity"), "NoSuchEntity"));
+    const struct wm_service *others[] = {&wm_service_mediapackage, NULL};
+    for (size_t i = 0; i < 2; i++)
+        assert_true(wm_view_eq_str(wm_service_error_code(&f->arena, others[i], "NoSuchEntity"), "NoSuchEntity"));
     assert_int_equal(wm_service_error_code(&f->arena, &wm_service_iam, NULL).len, 0);
 }
 
@@ -341,6 +367,7 @@ int main(void)
         USER(a_user_in_use_is_not_deleted),
         USER(boundaries_are_put_replaced_and_removed),
         USER(an_account_has_a_bounded_number_of_users),
+        USER(an_account_has_one_alias),
         USER(records_name_errors_by_their_shape),
         USER(the_summary_counts),
     };

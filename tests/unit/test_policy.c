@@ -1,4 +1,4 @@
-/* Policies as documents: what is refused and in which words, their size, where statements stand, which keys they name. */
+/* Policies as documents: what is refused and how, their size, where statements stand, which keys they name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,7 +53,8 @@ static void documents(void **state)
         {"{'Id':1,'Statement':[]}", "Id must be a string"},
         {"{'version':'2012-10-17','Statement':[]}", "\"version\" is no element of a policy"},
         {"{'Statement':{'Effect':'Allow','Action':'*','Resource':'*'}}", NULL},
-        {" {\n'Id' : 'x' , 'Version' : '2008-10-17' ,'Statement':[{'Effect':'Deny','Action':'*','Resource':'*'}]}\n", NULL},
+        {" {\n'Id' : 'x' , 'Version' : '2008-10-17' ,'Statement':[{'Effect':'Deny','Action':'*','Resource':'*'}]}\n",
+         NULL},
     };
     CHECK(rows, WM_POLICY_IDENTITY);
 }
@@ -74,7 +75,8 @@ static void statements(void **state)
         {ALLOW("'Sid':3,'Action':'*','Resource':'*'"), "Sid must be a string of letters and digits"},
         {ALLOW("'Sid':'','Action':'*','Resource':'*'"), NULL},
         {"{'Statement':[{'Sid':'','Effect':'Allow','Action':'*','Resource':'*'},"
-         "{'Sid':'A1','Effect':'Allow','Action':'*','Resource':'*'},{'Sid':'','Effect':'Allow','Action':'*','Resource':'*'},"
+         "{'Sid':'A1','Effect':'Allow','Action':'*','Resource':'*'},"
+         "{'Sid':'','Effect':'Allow','Action':'*','Resource':'*'},"
          "{'Effect':'Allow','Action':'*','Resource':'*','Sid':'A1'}]}",
          "Statement 4: Sid \"A1\" is statement 2's too"},
         {ALLOW("'Action':'*','Resource':'*','Principal':'*'"), "Principal must not be in a policy of an identity"},
@@ -141,8 +143,8 @@ static void resources(void **state)
     CHECK(rows, WM_POLICY_IDENTITY);
 }
 
-#define TRUST(principal) "{'Version':'2012-10-17','Statement':{'Effect':'Allow','Action':'sts:AssumeRole','Principal':" \
-    principal "}}"
+#define TRUST(principal) \
+    "{'Version':'2012-10-17','Statement':{'Effect':'Allow','Action':'sts:AssumeRole','Principal':" principal "}}"
 
 static void trust_policies(void **state)
 {
@@ -155,6 +157,11 @@ static void trust_policies(void **state)
         {TRUST("{'AWS':'arn:aws:iam::111122223333:role/path/R'}"), NULL},
         {TRUST("{'AWS':'arn:aws:sts::111122223333:assumed-role/R/S'}"), NULL},
         {TRUST("{'AWS':'arn:aws:sts::111122223333:federated-user/ann'}"), NULL},
+        {TRUST("{'AWS':'AIDAQWERTYUIOPASDFGH'}"), NULL},
+        {TRUST("{'AWS':['AROAQWERTYUIOPASDFGH']}"), NULL},
+        {TRUST("{'AWS':'AIDAQWERTY'}"), "must be \"*\", an account's id"},
+        {TRUST("{'AWS':'AIDAqwertyuiopasdfgh'}"), "must be \"*\", an account's id"},
+        {TRUST("{'AWS':'ABIAQWERTYUIOPASDFGH'}"), "must be \"*\", an account's id"},
         {TRUST("'ann'"), "Principal must be \"*\" or an object with AWS or Service"},
         {TRUST("{}"), "Principal must be \"*\" or an object with AWS or Service"},
         {TRUST("['*']"), "Principal must be \"*\" or an object with AWS or Service"},
@@ -175,7 +182,8 @@ static void trust_policies(void **state)
         {TRUST("{'AWS':'arn:aws:sts::111122223333:root'}"), "must be \"*\", an account's id"},
         {TRUST("{'AWS':'arn:aws:sts::111122223333:assumed-role/R'}"), "must be \"*\", an account's id"},
         {"{'Statement':{'Effect':'Allow','Action':'sts:AssumeRole'}}", "Principal must be there"},
-        {"{'Statement':{'Effect':'Deny','Action':'sts:AssumeRole','NotPrincipal':'*'}}", "NotPrincipal must be in neither"},
+        {"{'Statement':{'Effect':'Deny','Action':'sts:AssumeRole','NotPrincipal':'*'}}",
+         "NotPrincipal must be in neither"},
         {"{'Statement':{'Effect':'Allow','Action':'STS:*','Principal':'*','Resource':'*'}}",
          "Resource must not be in a trust policy"},
         {"{'Statement':{'Effect':'Allow','Action':'sts:*','Principal':'*','NotResource':'*'}}",
@@ -201,7 +209,8 @@ static void ceilings(void **state)
         memcpy(text, head, sizeof head - 1);
         memset(text + sizeof head - 1, 'x', fill);
         memcpy(text + sizeof head - 1 + fill, tail, sizeof tail - 1);
-        enum wm_status status = wm_policy_compile((struct wm_view){text, WM_MAX_POLICY_BYTES}, WM_POLICY_IDENTITY, &p, &err);
+        struct wm_view whole = {text, WM_MAX_POLICY_BYTES};
+        enum wm_status status = wm_policy_compile(whole, WM_POLICY_IDENTITY, &p, &err);
         assert_int_equal(status, more ? WM_E_LIMIT : WM_OK);
         if (!more)
             wm_policy_free(p);
@@ -231,8 +240,8 @@ static void places_are_found(void **state)
         /* of the AWS CLI's example for simulate-custom-policy, with these two places */
         {"{'Version':'2012-10-17','Statement':{'Effect':'Allow','Action':'dynamodb:*','Resource':'*','Condition':"
          "{'DateGreaterThan':{'aws:CurrentTime':'2018-08-16T12:00:00Z'}}}}", {1, 38}, {1, 167}, 0},
-        {"{\n  'Statement': [\n    {'Effect':'Deny','Action':['s3:*'],'Resource':'*'},\n    {\n      'Effect':'Allow',\n"
-         "      'Action':'*','Resource':'*' } ],\n 'Id':'[{\\'}'}", {4, 6}, {6, 36}, 1},
+        {"{\n  'Statement': [\n    {'Effect':'Deny','Action':['s3:*'],'Resource':'*'},\n    {\n"
+         "      'Effect':'Allow',\n      'Action':'*','Resource':'*' } ],\n 'Id':'[{\\'}'}", {4, 6}, {6, 36}, 1},
         {"{'Id':'\xc3\xa4]}\\\\','Statement':{'Effect':'Allow','Action':'*','Resource':'*'}}", {1, 28}, {1, 73}, 0},
         {"{'Id':'x' , 'Statem\\u0065nt':[ {'Effect':'Allow','Action':'*','Resource':'*'}]}", {1, 33}, {1, 78}, 0},
     };
@@ -252,7 +261,8 @@ static void places_are_found(void **state)
 static void keys_and_statements_are_listed(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"aws:username", "aws:PrincipalTag/team", "aws:SourceIp", "aws:TagKeys", "k:b", "k:c"};
+    static const char *const keys[] = {"aws:username", "aws:PrincipalTag/team", "aws:SourceIp",
+                                       "aws:TagKeys",  "k:b",                   "k:c"};
     struct wm_policy *p;
     assert_int_equal(rig_compile("{'Version':'2012-10-17','Statement':[{'Sid':'One','Effect':'Allow','Action':'s3:*',"
                                  "'Resource':['arn:aws:s3:::${aws:username}/*','arn:aws:s3:::${aws:PrincipalTag/team,"
@@ -260,7 +270,8 @@ static void keys_and_statements_are_listed(void **state)
                                  "{'Effect':'Deny','Action':'s3:*','Resource':'*','Condition':{'IpAddress':"
                                  "{'AWS:sourceip':'10.0.0.0/8','aws:sourceIP':'11.0.0.0/8'}}},"
                                  "{'Effect':'Deny','NotAction':'s3:*','NotResource':'*','Condition':"
-                                 "{'ForAnyValue:StringEquals':{'aws:TagKeys':['${k:b}','${AWS:username}','${k:c}']}}}]}",
+                                 "{'ForAnyValue:StringEquals':{'aws:TagKeys':['${k:b}','${AWS:username}',"
+                                 "'${k:c}']}}}]}",
                                  WM_POLICY_IDENTITY, &p, NULL), WM_OK);
     assert_int_equal(wm_policy_n_statements(p), 3);
     assert_true(wm_view_eq_str(wm_policy_statement_info(p, 0).sid, "One"));

@@ -38,6 +38,46 @@ static void source_ip_believes_only_trusted_proxies(void **state)
     }
 }
 
+static void addresses_are_in_blocks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *block, *address;
+        bool has;
+    } rows[] = {
+        {"10.1.0.0/15", "10.0.255.7", true},  {"10.1.0.0/15", "10.2.0.7", false}, {"10.1.2.3", "10.1.2.3", true},
+        {"0.0.0.0/0", "203.0.113.9", true},   {"0.0.0.0/0", "::1", false},        {"2001:db8::/33", "2001:db8::1", true},
+        {"2001:db8::/33", "2001:db8:8000::1", false}, {"10.0.0.0/8", "host", false}, {"10.0.0.0/8", "", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wm_proxy_block b;
+        assert_int_equal(wm_proxy_block_parse(wm_view_of(rows[i].block), &b, NULL), WM_OK);
+        if (wm_proxy_block_has(&b, wm_view_of(rows[i].address)) != rows[i].has)
+            fail_msg("%s in %s", rows[i].address, rows[i].block);
+    }
+}
+
+/* This server speaks no TLS, so only a trusted proxy can say that its caller did. */
+static void tls_is_believed_of_trusted_proxies_only(void **state)
+{
+    (void)state;
+    struct wm_proxy_block trusted[1];
+    assert_int_equal(wm_proxy_block_parse(WM_LIT("127.0.0.1"), &trusted[0], NULL), WM_OK);
+    static const struct {
+        const char *peer, *proto;
+        bool secure;
+    } rows[] = {
+        {"127.0.0.1", "https", true},       {"127.0.0.1", "HTTPS", true},        {"127.0.0.1", "http", false},
+        {"127.0.0.1", "", false},           {"203.0.113.9", "https", false},     {"127.0.0.1", "https, http", false},
+        {"127.0.0.1", "http,https", false}, {"127.0.0.1", "https, https", true}, {"127.0.0.1", "https,", false},
+        {"127.0.0.1", "httpss", false},     {"127.0.0.1", ",", false},           {"junk", "https", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (wm_source_secure(wm_view_of(rows[i].peer), wm_view_of(rows[i].proto), trusted, 1) != rows[i].secure)
+            fail_msg("row %zu: %s from %s", i, rows[i].proto, rows[i].peer);
+    assert_false(wm_source_secure(WM_LIT("127.0.0.1"), WM_LIT("https"), NULL, 0));
+}
+
 static void proxy_blocks_are_checked(void **state)
 {
     (void)state;
@@ -72,6 +112,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(source_ip_believes_only_trusted_proxies),
+        cmocka_unit_test(addresses_are_in_blocks),
+        cmocka_unit_test(tls_is_believed_of_trusted_proxies_only),
         cmocka_unit_test(proxy_blocks_are_checked),
         cmocka_unit_test(ip_text_shows_mapped_addresses_as_ipv4),
     };

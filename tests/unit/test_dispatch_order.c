@@ -1,0 +1,348 @@
+/*
+ * No call stands in the journal behind the change that took its permission away and was run with it: two threads, one that
+ * calls, and one that gives and takes the permission; then the journal is read and each entry compared with those before it.
+ * And what else a caller who is not root leaves in the journal.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "server/dispatch.h"
+#include "tests/support/scratch.h"
+#include "waymark/iam.h"
+#include "waymark/sync.h"
+
+#include "waymark/banned.h"
+
+#define ROUNDS 120
+#define USERS 300
+
+static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
+static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_iam, &wm_service_sts};
+
+struct world {
+    struct scratch scratch;
+    char path[340];
+    struct wm_recorder *recorder;
+    struct wm_auth *auth;
+    struct wm_service_env env;
+    struct wm_dispatcher dispatcher;
+    _Atomic uint64_t recorded, folded;
+    char root_id[32], root_secret[64], user_id[32], user_secret[64];
+    atomic_bool stop;
+    atomic_size_t calls; /* of the user, that have been answered */
+};
+
+/* A thread's own. */
+struct client {
+    struct world *w;
+    struct wm_sigv4_cache *cache;
+    struct wm_request request;
+    const char *key_id, *secret;
+    char authorization[1100], date[WM_TIME_BASIC_BYTES];
+};
+
+static void client_begin(struct client *c, struct world *w, const char *key_id, const char *secret)
+{
+    memset(c, 0, sizeof *c);
+    c->w = w;
+    c->key_id = key_id;
+    c->secret = secret;
+    c->cache = wm_sigv4_cache_new();
+    assert_non_null(c->cache);
+    wm_request_init(&c->request, 65536);
+}
+
+static void client_end(struct client *c)
+{
+    wm_request_done(&c->request);
+    wm_sigv4_cache_free(c->cache);
+}
+
+static void add_header(struct wm_request *r, const char *name, const char *value)
+{
+    r->headers[r->n_headers++] = (struct wm_sigv4_header){wm_view_of(name), wm_view_of(value)};
+}
+
+static int call(struct client *c, const char *method, const char *path, const char *service, const char *form)
+{
+    struct wm_request *r = &c->request;
+    char hash[WM_SHA256_HEX_BYTES];
+    uint8_t sha[WM_SHA256_BYTES];
+    struct wm_sigv4_signature signature;
+    wm_request_clear(r);
+    r->method = wm_view_of(method);
+    r->path = wm_view_of(path);
+    r->source_ip = WM_LIT("203.0.113.5");
+    wm_buf_add_str(&r->body, form);
+    add_header(r, "Host", "127.0.0.1:8480");
+    add_header(r, "Content-Type", form[0] ? "application/x-www-form-urlencoded" : "application/json");
+    wm_sha256(r->body.data, r->body.len, sha);
+    wm_hex(sha, sizeof sha, hash);
+    const struct wm_sigv4_request to_sign = wm_request_as_signed(r, hash);
+    const struct wm_sigv4_credentials credentials = {.access_key_id = wm_view_of(c->key_id),
+                                                     .secret = wm_view_of(c->secret),
+                                                     .region = c->w->env.region,
+                                                     .service = wm_view_of(service)};
+    assert_int_equal(wm_sigv4_sign(c->cache, &to_sign, &credentials, wm_clock_wall(&wm_clock_system), &signature), WM_OK);
+    memcpy(c->authorization, signature.authorization, sizeof signature.authorization);
+    memcpy(c->date, signature.date, sizeof c->date);
+    add_header(r, "X-Amz-Date", c->date);
+    add_header(r, "Authorization", c->authorization);
+    wm_dispatch(&c->w->dispatcher, c->cache, r);
+    assert_true(r->seq > 0);
+    return r->status;
+}
+
+static int call_iam(struct client *c, const char *form)
+{
+    char text[2048];
+    (void)snprintf(text, sizeof text, "Version=2010-05-08&Action=%s", form);
+    return call(c, "POST", "/", "iam", text);
+}
+
+/* The text of an element in the last answer. */
+static void answer_text(const struct client *c, const char *element, char *out, size_t size)
+{
+    char open[64];
+    struct wm_buf text;
+    wm_buf_init(&text, 65536);
+    wm_buf_add_view(&text, wm_buf_view(&c->request.out));
+    (void)snprintf(open, sizeof open, "<%s>", element);
+    const char *from = strstr(wm_buf_cstr(&text), open);
+    assert_non_null(from);
+    from += strlen(open);
+    const char *to = strchr(from, '<');
+    assert_non_null(to);
+    assert_true(wm_view_copy((struct wm_view){from, (size_t)(to - from)}, out, size));
+    wm_buf_done(&text);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    bool made;
+    assert_non_null(w);
+    scratch_make(&w->scratch);
+    (void)snprintf(w->path, sizeof w->path, "%s/credentials", w->scratch.dir); /* fits */
+    const struct wm_recorder_options o = {
+        .data_dir = w->scratch.dir, .io = &wm_io_posix, .clock = &wm_clock_system, .segment_bytes = 16 << 20};
+    assert_int_equal(wm_recorder_open(&o, &w->recorder, NULL), WM_OK);
+    const struct wm_auth_options a = {&wm_io_posix, w->path, WM_LIT("123456789012"), WM_LIT("us-east-1"),
+                                      w->recorder->state, master_key};
+    assert_int_equal(wm_auth_open(&a, &w->auth, &made, NULL), WM_OK);
+    w->env = (struct wm_service_env){.account_id = WM_LIT("123456789012"),
+                                     .region = WM_LIT("us-east-1"),
+                                     .board = w->recorder->board,
+                                     .clock = &wm_clock_system,
+                                     .master_key = master_key};
+    w->dispatcher = (struct wm_dispatcher){.env = &w->env,
+                                           .services = services,
+                                           .n_services = sizeof services / sizeof *services,
+                                           .auth = w->auth,
+                                           .recorder = w->recorder,
+                                           .record = true,
+                                           .recorded = &w->recorded,
+                                           .folded = &w->folded};
+    FILE *f = fopen(w->path, "r");
+    char line[300];
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        (void)sscanf(line, "aws_access_key_id = %31s", w->root_id);
+        (void)sscanf(line, "aws_secret_access_key = %63s", w->root_secret);
+    }
+    (void)fclose(f);
+    struct client root;
+    client_begin(&root, w, w->root_id, w->root_secret);
+    assert_int_equal(call_iam(&root, "CreateUser&UserName=noor"), 200);
+    assert_int_equal(call_iam(&root, "CreateAccessKey&UserName=noor"), 200);
+    answer_text(&root, "AccessKeyId", w->user_id, sizeof w->user_id);
+    answer_text(&root, "SecretAccessKey", w->user_secret, sizeof w->user_secret);
+    client_end(&root);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    wm_auth_close(w->auth);
+    wm_recorder_close(w->recorder);
+    scratch_remove(&w->scratch);
+    free(w);
+    return 0;
+}
+
+static void *caller_run(void *arg)
+{
+    struct client *c = arg;
+    while (!atomic_load(&c->w->stop)) {
+        (void)call_iam(c, "ListUsers&MaxItems=1000"); /* allowed or not: the journal tells */
+        atomic_fetch_add(&c->w->calls, 1);
+    }
+    return NULL;
+}
+
+/* Until the user has made some calls since: so he is in the midst of one. */
+static void await_calls(struct world *w)
+{
+    for (size_t from = atomic_load(&w->calls); atomic_load(&w->calls) < from + 2;)
+        sched_yield();
+}
+
+/* Read the journal from its beginning; given to each entry in turn. */
+static void walk(struct world *w, void (*each)(const struct wm_entry *e, void *arg), void *arg)
+{
+    struct wm_journal_reader *reader = NULL;
+    struct wm_entry e;
+    assert_int_equal(wm_journal_commit(w->recorder->journal, wm_journal_appended(w->recorder->journal), NULL), WM_OK);
+    assert_int_equal(wm_journal_reader_open(w->recorder->journal, 0, &reader, NULL), WM_OK);
+    while (wm_journal_reader_next(reader, &e, NULL) == WM_OK)
+        each(&e, arg);
+    wm_journal_reader_close(reader);
+}
+
+struct seen {
+    bool allowed;
+    size_t calls, turns, notes, wrong;
+};
+
+static void compare_entry(const struct wm_entry *e, void *arg)
+{
+    struct seen *s = arg;
+    if (wm_view_eq_str(e->event_name, "ListUsers")) {
+        bool refused = (e->flags & WM_ENTRY_REFUSED) != 0;
+        s->wrong += refused == s->allowed;
+        s->calls++;
+        for (size_t i = 0; i < e->n_changes; i++)
+            s->notes += wm_view_eq_str(e->changes[i].kind, WM_IAM_LAST_USED);
+    } else if (wm_view_eq_str(e->event_name, "PutUserPolicy")) {
+        s->allowed = true;
+        s->turns++;
+    } else if (wm_view_eq_str(e->event_name, "DeleteUserPolicy")) {
+        s->allowed = false;
+    }
+}
+
+static void no_call_stands_behind_what_took_its_permission(void **state)
+{
+    struct world *w = *state;
+    struct client root, user;
+    pthread_t thread;
+    client_begin(&root, w, w->root_id, w->root_secret);
+    client_begin(&user, w, w->user_id, w->user_secret);
+    for (int i = 0; i < USERS; i++) { /* a long answer: while it is written, the state is not locked */
+        char form[64];
+        (void)snprintf(form, sizeof form, "CreateUser&UserName=user-%d", i);
+        assert_int_equal(call_iam(&root, form), 200);
+    }
+    assert_int_equal(wm_thread_start(&thread, "caller", caller_run, &user, NULL), WM_OK);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(call_iam(&root, "PutUserPolicy&UserName=noor&PolicyName=p&PolicyDocument={\"Version\":\"2012-10-17\","
+                                         "\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\"}}"), 200);
+        await_calls(w);
+        assert_int_equal(call_iam(&root, "DeleteUserPolicy&UserName=noor&PolicyName=p"), 200);
+        if (i % 100 == 0)
+            assert_int_equal(wm_recorder_commit(w->recorder, root.request.seq, NULL), WM_OK);
+    }
+    atomic_store(&w->stop, true);
+    WM_PTOK(pthread_join(thread, NULL));
+    struct seen s = {0};
+    walk(w, compare_entry, &s);
+    assert_int_equal(s.turns, ROUNDS);
+    assert_true(s.calls > ROUNDS);
+    assert_int_equal(s.wrong, 0);
+    assert_true(s.notes >= 1 && s.notes <= 3); /* one a minute */
+    client_end(&root);
+    client_end(&user);
+}
+
+static void count_notes(const struct wm_entry *e, void *arg)
+{
+    size_t *n = arg;
+    for (size_t i = 0; i < e->n_changes; i++)
+        *n += wm_view_eq_str(e->changes[i].kind, WM_IAM_LAST_USED);
+}
+
+static void the_use_of_a_key_goes_with_the_call_that_used_it(void **state)
+{
+    struct world *w = *state;
+    struct client user;
+    struct wm_view document;
+    size_t notes = 0;
+    client_begin(&user, w, w->user_id, w->user_secret);
+    assert_int_equal(call(&user, "GET", "/channels", "mediapackage", ""), 403); /* a denied call, too */
+    walk(w, count_notes, &notes);
+    assert_int_equal(notes, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(call(&user, "POST", "/", "sts", "Version=2011-06-15&Action=GetCallerIdentity"), 200);
+    notes = 0;
+    walk(w, count_notes, &notes);
+    assert_int_equal(notes, 1);
+    wm_state_lock(w->recorder->state);
+    assert_true(wm_state_get(w->recorder->state, WM_LIT(WM_IAM_LAST_USED), wm_view_of(w->user_id), &document));
+    assert_true(memmem(document.ptr, document.len, "\"mediapackage\"", 14) != NULL);
+    wm_state_unlock(w->recorder->state);
+    client_end(&user);
+}
+
+/* Who was deleted between two calls, and whose session it is, as the records say it. */
+static void find_last(const struct wm_entry *e, void *arg)
+{
+    struct wm_buf *out = arg;
+    wm_buf_clear(out);
+    wm_buf_add_view(out, e->record);
+}
+
+static void the_record_names_who_was_proven(void **state)
+{
+    struct world *w = *state;
+    struct client root, user;
+    struct wm_buf record;
+    char want[200];
+    wm_buf_init(&record, 65536);
+    client_begin(&root, w, w->root_id, w->root_secret);
+    client_begin(&user, w, w->user_id, w->user_secret);
+    assert_int_equal(call(&user, "POST", "/", "sts", "Version=2011-06-15&Action=GetCallerIdentity"), 200);
+    walk(w, find_last, &record);
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"userIdentity\":{\"type\":\"IAMUser\",\"principalId\":\"AIDA"));
+    (void)snprintf(want, sizeof want, "\"arn\":\"arn:aws:iam::123456789012:user/noor\",\"accountId\":\"123456789012\","
+                   "\"accessKeyId\":\"%s\",\"userName\":\"noor\"},", w->user_id);
+    assert_non_null(strstr(wm_buf_cstr(&record), want));
+    (void)snprintf(want, sizeof want, "UpdateAccessKey&UserName=noor&AccessKeyId=%s&Status=Inactive", w->user_id);
+    assert_int_equal(call_iam(&root, want), 200);
+    assert_int_equal(call(&user, "POST", "/", "sts", "Version=2011-06-15&Action=GetCallerIdentity"), 403);
+    walk(w, find_last, &record);
+    (void)snprintf(want, sizeof want, "\"userIdentity\":{\"type\":\"Unknown\",\"accessKeyId\":\"%s\"},", w->user_id);
+    assert_non_null(strstr(wm_buf_cstr(&record), want));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"errorCode\":\"InvalidClientTokenId\""));
+
+    assert_int_equal(call(&root, "POST", "/", "sts", "Version=2011-06-15&Action=GetSessionToken"), 200);
+    char key_id[32];
+    answer_text(&root, "AccessKeyId", key_id, sizeof key_id);
+    walk(w, find_last, &record); /* a read, whose answer is in the record, but for what it could be used with */
+    (void)snprintf(want, sizeof want, "\"responseElements\":{\"credentials\":{\"accessKeyId\":\"%s\",\"secretAccessKey\":"
+                   "\"HIDDEN_DUE_TO_SECURITY_REASONS\",\"sessionToken\":\"HIDDEN_DUE_TO_SECURITY_REASONS\",", key_id);
+    assert_non_null(strstr(wm_buf_cstr(&record), want));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"readOnly\":true"));
+    client_end(&root);
+    client_end(&user);
+    wm_buf_done(&record);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(no_call_stands_behind_what_took_its_permission),
+        TEST(the_use_of_a_key_goes_with_the_call_that_used_it),
+        TEST(the_record_names_who_was_proven),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
