@@ -178,6 +178,7 @@ struct wm_view wm_authorize_message(const struct wm_access *q, const struct wm_d
         [WM_DECIDED_DENIED] = "an identity-based policy",
         [WM_DECIDED_DENIED_BOUNDARY] = "a permissions boundary",
         [WM_DECIDED_DENIED_SESSION] = "a session policy",
+        [WM_DECIDED_DENIED_SETTINGS] = "the settings of this server (audit.locked)",
     };
     const struct wm_demand *d = decided->demand;
     WM_ASSERT(d && decided->decision != WM_DECIDED_ALLOWED);
