@@ -248,6 +248,13 @@ static void set_caller(struct fixture *f, struct wm_view user)
             *to[i] = wm_view_of(texts[i]);
         }
     }
+    static struct wm_principal principal; /* STS looks at it; a user here has no policies */
+    principal = (struct wm_principal){.identity = f->identity,
+                                      .name = f->identity.user_name,
+                                      .unique_id = f->identity.principal_id,
+                                      .iam_arn = f->identity.arn,
+                                      .everything = !stored};
+    f->principal = &principal;
 }
 
 static void call(struct fixture *f, struct wm_view line)
