@@ -1,14 +1,16 @@
 /*
  * Calls, one a line, in the three protocols: routed, decoded, run and applied as in the server, one after the other.
  *
- *     METHOD[@SIGNED-FOR[@CONTENT-TYPE[@USER]]] PATH[?QUERY] BODY
+ *     METHOD[@SIGNED-FOR[@CONTENT-TYPE[@CALLER]]] PATH[?QUERY] BODY
  *     TARGET.OPERATION[@…] BODY
  *
- * USER calls, if there is one of that name, else root does. `$Name` stands for the last text that an answer had under
- * that name, so that ids and page tokens, which are random, can be meant.
+ * Root calls, or, where CALLER is "k", who has the last credentials that were answered, if they still open anything.
+ * `$Name` stands for the last text that an answer had under that name, so that ids and page tokens, which are random, can
+ * be meant.
  *
- * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; neither a
- * record nor a document of the state has a secret; documents and what refers to them agree.
+ * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; whether it is
+ * allowed can be decided; neither a record nor a document of the state has a secret; documents and what refers to them
+ * agree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +20,8 @@
 #include <expat.h>
 
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/iam_call.h"
+#include "tests/unit/caller_rig.h"
+#include "waymark/authorize.h"
 #include "waymark/record.h"
 #include "waymark/sigv4.h"
 
@@ -29,7 +32,7 @@
 /* ---- texts of earlier answers ---- */
 
 #define MAX_NAME_BYTES 32
-#define MAX_TEXT_BYTES 512
+#define MAX_TEXT_BYTES (WM_MAX_SESSION_TOKEN_BYTES + 1)
 
 struct text {
     char name[MAX_NAME_BYTES];
@@ -39,6 +42,7 @@ struct text {
 static struct {
     struct text answered[64]; /* the last one of each name */
     struct text secrets[16];  /* the last ones */
+    struct caller caller; /* who has the last credentials */
     char kinds[WM_MAX_STATE_KINDS][64];
     size_t n_answered, n_secrets, n_kinds;
 } seen;
@@ -75,6 +79,12 @@ static void remember(struct wm_view name, struct wm_view value)
 
 static void remember_all(const struct wm_json *v)
 {
+    struct wm_view secret = wm_json_get_text(v, "SecretAccessKey");
+    if (secret.len) {
+        MUST(wm_view_copy(wm_json_get_text(v, "AccessKeyId"), seen.caller.key_id, sizeof seen.caller.key_id));
+        MUST(wm_view_copy(secret, seen.caller.secret, sizeof seen.caller.secret));
+        MUST(wm_view_copy(wm_json_get_text(v, "SessionToken"), seen.caller.token, sizeof seen.caller.token));
+    }
     for (const struct wm_json *e = v ? v->first : NULL; e; e = e->next) {
         if (e->type == WM_JSON_STRING)
             remember(e->key, e->text);
@@ -125,7 +135,7 @@ static void check_record(struct fixture *f, struct wm_view user_agent)
 {
     bool failed = f->reply.error_code != NULL;
     struct wm_record record = {
-        .identity = {.type = WM_IDENTITY_ROOT},
+        .identity = f->identity,
         .event_source = WM_LIT("x.amazonaws.com"),
         .event_name = WM_LIT("X"),
         .user_agent = user_agent,
@@ -137,7 +147,7 @@ static void check_record(struct fixture *f, struct wm_view user_agent)
     wm_buf_init(&line, WM_MAX_RECORD_BYTES);
     if (f->operation && f->params)
         record.request_parameters = wm_service_redact_params(&f->arena, f->service, f->operation, f->params);
-    if (f->operation && !f->operation->read_only && !failed)
+    if (f->operation && (!f->operation->read_only || f->operation->gives_access) && !failed)
         record.response_elements = wm_service_redact_output(&f->arena, f->service, f->operation, f->reply.document);
     MUST(wm_record_encode(&record, &line) == WM_OK);
     MUST(wm_json_parse(&f->arena, wm_buf_view(&line), &parsed, NULL) == WM_OK);
@@ -215,58 +225,62 @@ static void clear(struct fixture *f)
 
 /* ---- calls ---- */
 
-static struct fixture *open_once(void)
+static const struct wm_principal *root;
+
+static struct caller_rig *open_once(void)
 {
-    static void *f;
-    if (!f) {
+    static void *g;
+    if (!g) {
         MUST(setenv("CMOCKA_TEST_ABORT", "1", 1) == 0); /* for what fails outside a test of its own */
-        MUST(fixture_set_up(&f) == 0);
-        scratch_remove(&((struct fixture *)f)->scratch); /* nothing is followed, so nothing is written */
+        MUST(caller_rig_set_up(&g) == 0);
+        const struct caller who = caller_root(g);
+        root = identified(g, &who);
+        scratch_remove(&((struct caller_rig *)g)->f->scratch); /* nothing is followed, so nothing is written */
     }
-    return f;
+    return g;
 }
 
-static void set_caller(struct fixture *f, struct wm_view user)
+static void set_caller(struct caller_rig *g, bool is_root)
 {
-    struct wm_json *stored = NULL;
-    if (user.len) {
-        wm_state_lock(f->state);
-        MUST(wm_iam_get(f->state, &f->arena, WM_IAM_USER, user, &stored) == WM_OK);
-        wm_state_unlock(f->state);
-    }
-    f->identity = (struct wm_identity){.type = stored ? WM_IDENTITY_USER : WM_IDENTITY_ROOT,
-                                       .principal_id = WM_LIT("111122223333"),
-                                       .arn = WM_LIT("arn:aws:iam::111122223333:root"),
-                                       .account_id = WM_LIT("111122223333"),
-                                       .access_key_id = WM_LIT("AKIAROOTROOTROOTROOT")};
-    if (stored) {
-        static char texts[3][2048];
-        static const char *const names[] = {"UserId", "Arn", "UserName"};
-        struct wm_view *to[] = {&f->identity.principal_id, &f->identity.arn, &f->identity.user_name};
-        for (size_t i = 0; i < 3; i++) {
-            MUST(wm_view_copy(wm_json_get_text(stored, names[i]), texts[i], sizeof texts[i]));
-            *to[i] = wm_view_of(texts[i]);
-        }
-    }
-    static struct wm_principal principal; /* STS looks at it; a user here has no policies */
-    principal = (struct wm_principal){.identity = f->identity,
-                                      .name = f->identity.user_name,
-                                      .unique_id = f->identity.principal_id,
-                                      .iam_arn = f->identity.arn,
-                                      .everything = !stored};
-    f->principal = &principal;
+    const struct wm_principal *p = NULL;
+    if (!is_root && seen.caller.key_id[0])
+        (void)identify(g, &seen.caller, "sts", &p); /* whether he is somebody still, p tells */
+    if (g->f->principal != root)
+        wm_principal_release(g->f->principal);
+    g->f->principal = p ? p : root;
+    g->f->identity = g->f->principal->identity;
 }
 
-static void call(struct fixture *f, struct wm_view line)
+/* The decision itself is held against another one in fuzz_policy and policy_random.py. */
+static void check_permission(struct fixture *f)
 {
-    struct wm_view body = line, user = wm_view_split(&body, ' '), method = wm_view_split(&user, '@');
+    struct wm_call c = {.env = &f->env, .operation = f->operation, .arena = &f->arena, .state = f->state,
+                        .params = f->params, .identity = f->identity, .principal = f->principal,
+                        .context = &f->context, .now = f->now};
+    struct wm_demands demands;
+    struct wm_decided decided;
+    const struct wm_access access = {
+        .arena = &f->arena, .principal = f->principal, .context = &f->context, .demands = &demands};
+    if (!f->operation || f->operation->no_demands || f->reply.error_code) /* its parameters may be wrong */
+        return;
+    wm_state_lock(f->state);
+    MUST(wm_service_demands(f->service, &c, &demands) == WM_OK);
+    MUST(wm_authorize(&access, &decided) == WM_OK);
+    MUST(decided.decision == WM_DECIDED_ALLOWED || wm_authorize_message(&access, &decided).len > 0);
+    wm_state_unlock(f->state);
+}
+
+static void call(struct caller_rig *g, struct wm_view line)
+{
+    struct fixture *f = g->f;
+    struct wm_view body = line, how = wm_view_split(&body, ' '), method = wm_view_split(&how, '@');
     struct wm_protocol_request q = {.method = method};
     struct wm_buf path, query, expanded;
     wm_buf_init(&path, 1u << 24);
     wm_buf_init(&query, 1u << 24);
     wm_buf_init(&expanded, 1u << 24);
-    f->signing_name = wm_view_split(&user, '@');
-    q.content_type = wm_view_split(&user, '@');
+    f->signing_name = wm_view_split(&how, '@');
+    q.content_type = wm_view_split(&how, '@');
     if (wm_view_find(method, '.') < method.len) {
         q.method = WM_LIT("POST");
         q.path = WM_LIT("/");
@@ -277,11 +291,12 @@ static void call(struct fixture *f, struct wm_view line)
         q.query = expand(&query, rest, true);
     }
     q.body = expand(&expanded, body, !wm_view_starts(body, "{"));
-    set_caller(f, user);
+    set_caller(g, !wm_view_eq_str(how, "k"));
     (void)call_request(f, &q); /* any status will do */
     remember_all(f->reply.document);
     check_answer(f);
     check_changes(f);
+    check_permission(f);
     check_record(f, line);
     wm_buf_done(&path);
     wm_buf_done(&query);
@@ -292,11 +307,11 @@ static void call(struct fixture *f, struct wm_view line)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct wm_view rest = {(const char *)data, len};
-    struct fixture *f = open_once();
-    f->now = CALL_NOW;
+    struct caller_rig *g = open_once();
+    g->f->now = CALL_NOW;
     for (size_t n = 0; rest.len && n < MAX_LINES; n++)
-        call(f, wm_view_split(&rest, '\n'));
-    check_state(f);
-    clear(f);
+        call(g, wm_view_split(&rest, '\n'));
+    check_state(g->f);
+    clear(g->f);
     return 0;
 }

@@ -3,6 +3,7 @@
 A driver has call(operation, members) -> the answer as boto3 gives it, without metadata, and raises Refused. A Recorder
 around it notes what was asked and answered, to be held against the records in the trail.
 """
+import base64
 import copy
 import datetime
 import json
@@ -72,8 +73,12 @@ def from_json(shape, value):
         return {k: from_json(shape.members[k], v) for k, v in value.items()}
     if shape.type_name == "list":
         return [from_json(shape.member, v) for v in value]
+    if shape.type_name == "timestamp" and isinstance(value, (int, float)):  # CLI 1 shows times as they were sent
+        return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
     if shape.type_name == "timestamp":
         return datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if shape.type_name == "blob":
+        return base64.b64decode(value, validate=True)
     return value
 
 
@@ -129,7 +134,7 @@ class Lines:
                                         text=True)
 
     def ask(self, question):
-        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.write(json.dumps(question, default=lambda time: {"$time": time.isoformat()}) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -156,7 +161,7 @@ class Cli(Driver):
         more = ["--no-paginate"] if operation.startswith(("List", "GetGroup", "GetAccountAuth", "Simulate")) else []
         status, out, err = self.lines.ask(
             ["--region", REGION, "--endpoint-url", self.server.endpoint, self.service, xform_name(operation, "-"),
-             "--cli-input-json", json.dumps(members), *more])
+             "--cli-input-json", json.dumps(members, default=datetime.datetime.isoformat), *more])
         if status:
             found = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation"
                               r"(?: \(reached max retries: 0\))?: (.*)", err)
