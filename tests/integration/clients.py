@@ -86,7 +86,8 @@ class Driver:
     request_ids = None  # the CLIs do not show them
     old = False  # its model lacks members that ours answers with
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
+        """login: as of Server.client()."""
         self.server, self.service = server, service
         self.model = SESSION.get_service_model(service)
 
@@ -106,9 +107,9 @@ class Driver:
 class Boto3(Driver):
     agent = "Boto3/"
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
-        self.caller = Caller(server.client(service))
+        self.caller = Caller(server.client(service, login))
         self.request_ids = []
 
     def call(self, operation, members):
@@ -147,14 +148,17 @@ class Cli(Driver):
     agent = "aws-cli/"
     python = sys.executable
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
+        who = {"AWS_SHARED_CREDENTIALS_FILE": os.path.join(server.data, "credentials"), "AWS_PROFILE": "waymark"}
+        if login:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            who = {name: value for name, value in zip(names, login) if value}
         self.lines = Lines([self.python, os.path.join(FOLDER, "client_cli.py")], clean_environment(
-            AWS_SHARED_CREDENTIALS_FILE=os.path.join(server.data, "credentials"), AWS_PROFILE="waymark",
-            AWS_MAX_ATTEMPTS="1", AWS_DEFAULT_OUTPUT="json"))
+            **who, AWS_MAX_ATTEMPTS="1", AWS_DEFAULT_OUTPUT="json"))
 
     def call(self, operation, members):
-        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup")) else []
+        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup", "GetAccountAuth", "Simulate")) else []
         status, out, err = self.lines.ask(
             ["--region", REGION, "--endpoint-url", self.server.endpoint, self.service, xform_name(operation, "-"),
              "--cli-input-json", json.dumps(members, default=datetime.datetime.isoformat), *more])
@@ -178,14 +182,14 @@ class DebianCli(Cli):
 class Js(Driver):
     agent = "aws-sdk-js/3."
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
-        key_id, secret = server.credentials
+        key_id, secret, token = (*(login or server.credentials), None)[:3]
         self.request_ids = []
         self.codes = error_codes(self.model)
         self.lines = Lines([NODE, os.path.join(FOLDER, "client.js")], clean_environment(
             NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), ENDPOINT=server.endpoint,
-            REGION=REGION, KEY_ID=key_id, SECRET=secret, SERVICE=service))
+            REGION=REGION, KEY_ID=key_id, SECRET=secret, TOKEN=token or "", SERVICE=service))
 
     def call(self, operation, members):
         got = self.lines.ask({"operation": operation, "members": members})

@@ -69,6 +69,7 @@ def walk_users(r):
     assert r.call("GetUser", UserName="ALICE")["User"] == made
     root = r.call("GetUser")["User"]
     assert (root["Arn"], root["UserId"]) == (f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT)
+    assert 0 <= made["CreateDate"].timestamp() - root["CreateDate"].timestamp() < 600
     for name in ("bob", "B=o+b,2@x_y-z.", "carol"):
         assert r.call("CreateUser", UserName=name)["User"]["Path"] == "/"
     assert pages(r, "ListUsers", "Users", "UserName") == [["alice", "B=o+b,2@x_y-z.", "bob", "carol"]]

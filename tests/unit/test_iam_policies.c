@@ -502,7 +502,7 @@ static void uses_are_counted_after_any_calls(void **state)
     seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
     print_message("WAYMARK_TEST_SEED=%u\n", seed);
     size_t succeeded = 0;
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 800; i++) {
         const char *o = owners[draw(3)].title, *name = names[draw(3)];
         bool group = strcmp(o, "Group") == 0, role = strcmp(o, "Role") == 0;
         char form[512];
@@ -538,7 +538,7 @@ static void uses_are_counted_after_any_calls(void **state)
             fail_msg("%s was answered %d", form, status);
         succeeded += status == 200;
     }
-    assert_true(succeeded > 200);
+    assert_true(succeeded > 100);
 }
 
 #define POLICY_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
