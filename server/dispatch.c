@@ -132,7 +132,10 @@ static bool dispatch_decode(struct dispatch *p)
     const struct wm_route *route = &p->r->route;
     struct wm_err err;
     if (!route->operation) {
-        dispatch_refuse(p, WM_REFUSE_UNKNOWN_OPERATION, WM_LIT("This server has no such operation"));
+        struct wm_view name = route->operation_name;
+        dispatch_refuse(p, WM_REFUSE_UNKNOWN_OPERATION,
+                        name.len ? wm_arena_printf(&p->r->arena, "This server has no operation %.*s", WM_ARG(name))
+                                 : WM_LIT("This server has no such operation"));
         return false;
     }
     p->reply.http_status = route->operation->http_status;

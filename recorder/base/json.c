@@ -184,10 +184,12 @@ enum wm_status wm_json_parse(struct wm_arena *a, struct wm_view text, struct wm_
     if (!y)
         return wm_fail(err, WM_E_NOMEM, "no memory for the JSON reader");
     yajl_status rc = yajl_parse(y, (const unsigned char *)(text.ptr ? text.ptr : ""), text.len);
-    if (rc == yajl_status_ok)
-        rc = yajl_complete_parse(y);
-    enum wm_status status = WM_OK;
     size_t at = yajl_get_bytes_consumed(y);
+    if (rc == yajl_status_ok) { /* it says so far, and is then told that this is all, by a byte of its own */
+        rc = yajl_complete_parse(y);
+        at = text.len;
+    }
+    enum wm_status status = WM_OK;
     if (rc == yajl_status_client_canceled) {
         status = wm_fail(err, r.status, "%s, before byte %zu", r.why, at);
     } else if (rc != yajl_status_ok) {

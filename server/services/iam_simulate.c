@@ -170,12 +170,31 @@ static void show_boundary(struct wm_call *c, struct wm_json *shown, const struct
                      wm_policy_evaluate(s->principal.boundary, request, NULL) == WM_POLICY_ALLOW);
 }
 
+/*
+ * While audit.locked, what can take records from a trail is refused to everybody, whatever policies say; CloudTrail's are all
+ * that can. AWS has no such lock, but an organization's policies stand above an account's in the same way.
+ */
+static bool is_locked(const struct wm_call *c, const struct iam_simulation *s, struct wm_view action)
+{
+    const struct wm_service *service = &wm_service_cloudtrail;
+    struct wm_view name = action, prefix = wm_view_split(&name, ':');
+    if (!c->env->audit_locked || !s->of || !wm_view_ieq(prefix, wm_view_of(service->signing_name)))
+        return false;
+    for (size_t i = 0; i < service->n_operations; i++)
+        if (service->operations[i].audit && wm_view_ieq(name, wm_view_of(service->operations[i].name)))
+            return true;
+    return false;
+}
+
 /* API Reference, "EvaluationResult": missing keys are told with the resource, where one is named. */
 static struct wm_json *show_result(struct wm_call *c, const struct iam_simulation *s,
                                    const struct wm_policy_request *request)
 {
     struct wm_decided decided;
+    bool locked = is_locked(c, s, request->action);
     wm_access_decide(&s->principal, request, &decided);
+    if (locked)
+        decided.decision = WM_DECIDED_DENIED_SETTINGS;
     struct wm_view decision = wm_view_of(name_of(decided.decision));
     struct wm_json *result = wm_json_new(c->arena, WM_JSON_OBJECT), *at = result;
     struct wm_json *statements = matched(c, s, request, decided.decision >= WM_DECIDED_DENIED);
@@ -184,6 +203,9 @@ static struct wm_json *show_result(struct wm_call *c, const struct iam_simulatio
     wm_json_set_string(c->arena, result, "EvalDecision", decision);
     wm_json_set(result, "MatchedStatements", statements);
     show_boundary(c, result, s, request);
+    if (locked)
+        wm_json_set_bool(c->arena, wm_json_set_object(c->arena, result, "OrganizationsDecisionDetail"),
+                         "AllowedByOrganizations", false);
     if (!wm_view_eq_str(request->resource, "*")) {
         wm_json_set_array(c->arena, result, "MissingContextValues");
         at = wm_json_push(wm_json_set_array(c->arena, result, "ResourceSpecificResults"),

@@ -169,6 +169,40 @@ static void a_users_own_groups_and_managed_policies_count(void **state)
                             "AllowedByPermissionsBoundary")->boolean);
 }
 
+/* As the call would be answered: by a lock above all policies, but not what the lock leaves alone. */
+static void the_audit_lock_decides(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *action, *want;
+        bool locked;
+    } cases[] = {
+        {"cloudtrail:StopLogging", "explicitDeny ", true},   {"CloudTrail:stoplogging", "explicitDeny ", true},
+        {"cloudtrail:DeleteTrail", "explicitDeny ", true},   {"cloudtrail:StartLogging", "allowed i", false},
+        {"mediapackage:StopLogging", "allowed i", false},
+    };
+    iam_ok(f, "CreateUser&UserName=u");
+    iam_ok(f, "PutUserPolicy&UserName=u&PolicyName=i&PolicyDocument=" P("Allow", "*", "*", ""));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f->env.audit_locked = true;
+        iam_ok(f, "SimulatePrincipalPolicy&PolicySourceArn=" USER "&ActionNames.member.1=%s", cases[i].action);
+        assert_string_equal(decision(f), cases[i].want);
+        const struct wm_json *above = wm_json_get(first_result(f), "OrganizationsDecisionDetail");
+        assert_int_equal(above != NULL, cases[i].locked);
+        if (above)
+            assert_false(wm_json_get(above, "AllowedByOrganizations")->boolean);
+        f->env.audit_locked = false;
+        iam_ok(f, "SimulatePrincipalPolicy&PolicySourceArn=" USER "&ActionNames.member.1=%s", cases[i].action);
+        assert_string_equal(decision(f), "allowed i");
+        assert_null(wm_json_get(first_result(f), "OrganizationsDecisionDetail"));
+    }
+    f->env.audit_locked = true; /* policies by themselves are nobody's here */
+    iam_ok(f, "SimulateCustomPolicy&PolicyInputList.member.1=" P("Allow", "*", "*", "")
+              "&ActionNames.member.1=cloudtrail:StopLogging");
+    assert_string_equal(decision(f), "allowed PolicyInputList.1");
+    f->env.audit_locked = false;
+}
+
 static void a_caller_may_be_somebody_else(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +345,7 @@ int main(void)
         SIMULATE(results_say_what_and_where),
         SIMULATE(missing_context_is_told),
         SIMULATE(a_users_own_groups_and_managed_policies_count),
+        SIMULATE(the_audit_lock_decides),
         SIMULATE(a_caller_may_be_somebody_else),
         SIMULATE(results_come_in_pages),
         SIMULATE(what_is_wrong_is_refused),

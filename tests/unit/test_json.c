@@ -65,8 +65,9 @@ static void json_refuses(void **state)
     } rows[] = {
         {"", WM_E_INVALID, "not JSON"},
         {"   ", WM_E_INVALID, "not JSON"},
-        {"{", WM_E_INVALID, "not JSON"},
-        {"{\"a\":1,}", WM_E_INVALID, "not JSON"},
+        {"{", WM_E_INVALID, "not JSON at byte 1:"},
+        {"{\"a\":[true,", WM_E_INVALID, "not JSON at byte 11:"}, /* where it ends */
+        {"{\"a\":1,}", WM_E_INVALID, "not JSON at byte 8:"},
         {"{} {}", WM_E_INVALID, "not JSON"},
         {"{\"a\":1,\"a\":2}", WM_E_INVALID, "twice"},
         {"{\"a\":1,\"\\u0061\":2}", WM_E_INVALID, "twice"},
