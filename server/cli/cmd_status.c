@@ -356,7 +356,8 @@ static int refused(struct wm_view endpoint, long http_status)
         (void)fprintf(stderr, "waymark status: %.*s does not take these credentials; they must be its account's root "
                               "(it has recorded this)\n", WM_ARG(endpoint));
     else
-        (void)fprintf(stderr, "waymark status: %.*s answers %ld; is it a waymarkd?\n", WM_ARG(endpoint), http_status);
+        (void)fprintf(stderr, "waymark status: %.*s answers %ld: it is no waymarkd, or these are not the credentials of its "
+                              "account's root, who alone may ask\n", WM_ARG(endpoint), http_status);
     return CMD_FAILED;
 }
 

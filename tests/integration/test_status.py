@@ -121,6 +121,12 @@ def test_the_tool_says_when_it_cannot_ask(start_server, tmp_path):
     other.write_text("[waymark]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wrong\n")
     code, out, err = waymark_status(server, "--credentials-file", str(other))
     assert (code, out) == (2, "") and "does not take these credentials" in err, err
+    server.client("iam").create_user(UserName="noor")  # whose call it then is, of an operation that there is not
+    key = server.client("iam").create_access_key(UserName="noor")["AccessKey"]
+    other.write_text(f"[waymark]\naws_access_key_id = {key['AccessKeyId']}\n"
+                     f"aws_secret_access_key = {key['SecretAccessKey']}\n")
+    code, out, err = waymark_status(server, "--credentials-file", str(other))
+    assert (code, out) == (2, "") and "who alone may ask" in err, err
     code, out, err = waymark_status(server, "--endpoint", server.endpoint + "/", "--json")
     assert code == 0 and json.loads(out)["healthy"]
     for wrong in ("127.0.0.1:80", "http://", "http://x/y"):
