@@ -245,7 +245,8 @@ void fold_give_back(struct fold *f, struct fold_window *w, bool told)
 }
 
 /* A list of {"KEY": name, "calls": n}; an empty name is left out, and so are those that are counted together. */
-static void write_tally(struct wm_buf *out, const char *list, const struct tally *t, const char *key, const char *proven_key)
+static void write_tally(struct wm_buf *out, const char *list, const struct tally *t, const char *key,
+                        const char *proven_key)
 {
     wm_buf_addf(out, ",\"%s\":[", list);
     for (size_t i = 0; i < t->n; i++) {

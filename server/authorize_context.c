@@ -182,11 +182,6 @@ static bool take_prefix(struct wm_view name, const char *prefix, struct wm_view 
     return true;
 }
 
-static bool same_name(struct wm_view a, struct wm_view b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
-}
-
 /* A tag of an object {key: value} or of a list [{Key, Value}]. */
 static void tag_read(const struct wm_json *tags, const struct wm_json *tag, struct wm_view *out_key,
                      struct wm_view *out_value)
@@ -205,7 +200,7 @@ static struct wm_view tag_of(const struct wm_json *tags, struct wm_view name)
         tag_read(tags, t, &key, &value);
         if (wm_view_eq(key, name))
             return value;
-        if (!found.ptr && same_name(key, name))
+        if (!found.ptr && wm_view_ieq(key, name))
             found = value;
     }
     return found;
@@ -218,7 +213,7 @@ static struct wm_view principal_tag(const struct wm_principal *p, struct wm_view
         struct wm_view value = p->tags[i].value.ptr ? p->tags[i].value : WM_LIT("");
         if (wm_view_eq(p->tags[i].key, name))
             return value;
-        if (!found.ptr && same_name(p->tags[i].key, name))
+        if (!found.ptr && wm_view_ieq(p->tags[i].key, name))
             found = value;
     }
     return found;
@@ -279,7 +274,7 @@ static struct wm_view single_value(const struct wm_access *q, const struct wm_de
 {
     struct wm_view tag;
     for (size_t i = 0; i < sizeof global_keys / sizeof global_keys[0]; i++)
-        if (same_name(name, global_keys[i].name))
+        if (wm_view_ieq(name, global_keys[i].name))
             return global_keys[i].value(q, d);
     if (take_prefix(name, "aws:PrincipalTag/", &tag))
         return principal_tag(q->principal, tag);
@@ -294,7 +289,7 @@ static struct wm_view single_value(const struct wm_access *q, const struct wm_de
 static const struct wm_policy_key *find_key(const struct wm_policy_key *keys, size_t n, struct wm_view name)
 {
     for (size_t i = 0; i < n; i++)
-        if (same_name(keys[i].name, name))
+        if (wm_view_ieq(keys[i].name, name))
             return &keys[i];
     return NULL;
 }

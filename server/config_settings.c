@@ -46,7 +46,7 @@ static const struct setting server_rows[] = {
      .min = 0, .max = HOUR_MS, .help = "a stop waits so long for calls in flight and for deliveries"},
     {.key = "http.trusted_proxies", .type = SETTING_LIST, .offset = AT(http.trusted_proxies), .fallback = "",
      .valid = config_text_address_block, .expected = "an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8",
-     .help = "addresses or blocks whose X-Forwarded-For is believed"},
+     .help = "addresses or blocks whose X-Forwarded-For and -Proto are believed"},
     {.key = "http.cors_origins", .type = SETTING_LIST, .offset = AT(http.cors_origins), .fallback = "",
      .valid = config_text_origin, .expected = "an origin as browsers write it, such as https://console.example.net:8443",
      .help = "origins whose pages may call the API from a browser"},

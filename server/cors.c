@@ -23,7 +23,8 @@ bool wm_cors_is_preflight(const struct wm_cors *c, const struct wm_request *r)
     return allowed_origin(c, r) && is_preflight(r);
 }
 
-size_t wm_cors_headers(const struct wm_cors *c, const struct wm_request *r, struct wm_cors_header out[WM_CORS_MAX_HEADERS])
+size_t wm_cors_headers(const struct wm_cors *c, const struct wm_request *r,
+                       struct wm_cors_header out[WM_CORS_MAX_HEADERS])
 {
     size_t n = 0;
     if (c->n == 0)
@@ -38,11 +39,13 @@ size_t wm_cors_headers(const struct wm_cors *c, const struct wm_request *r, stru
         /* What the SDK for JavaScript v3 sends; "*" would leave Authorization out (Fetch Standard, "CORS non-wildcard
          * request-header name"). */
         out[n++] = (struct wm_cors_header){"Access-Control-Allow-Headers",
-                                           "authorization, content-type, x-amz-date, x-amz-target, x-amz-security-token, "
-                                           "x-amz-content-sha256, x-amz-user-agent, amz-sdk-invocation-id, amz-sdk-request"};
+                                           "authorization, content-type, x-amz-date, x-amz-target, "
+                                           "x-amz-security-token, x-amz-content-sha256, x-amz-user-agent, "
+                                           "amz-sdk-invocation-id, amz-sdk-request"};
         out[n++] = (struct wm_cors_header){"Access-Control-Max-Age", "3600"};
     } else {
-        out[n++] = (struct wm_cors_header){"Access-Control-Expose-Headers", "x-amzn-RequestId, x-amzn-ErrorType, Retry-After"};
+        out[n++] = (struct wm_cors_header){"Access-Control-Expose-Headers",
+                                           "x-amzn-RequestId, x-amzn-ErrorType, Retry-After"};
     }
     return n;
 }

@@ -27,6 +27,7 @@ struct wm_cors_header {
 /** Is it a preflight of an origin that may call? */
 bool wm_cors_is_preflight(const struct wm_cors *c, const struct wm_request *r);
 /** Headers of the answer to r. @return how many */
-size_t wm_cors_headers(const struct wm_cors *c, const struct wm_request *r, struct wm_cors_header out[WM_CORS_MAX_HEADERS]);
+size_t wm_cors_headers(const struct wm_cors *c, const struct wm_request *r,
+                       struct wm_cors_header out[WM_CORS_MAX_HEADERS]);
 
 #endif

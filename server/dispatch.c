@@ -439,8 +439,10 @@ static bool dispatch_fold(struct dispatch *p)
     struct wm_refused_call call;
     uint8_t network[WM_IP_BYTES];
     p->r->folded = p->reply.n_changes == 0 && dispatch_refused(p, network, &call) && wm_recorder_fold(p->d->recorder, &call);
-    if (p->r->folded)
+    if (p->r->folded) {
+        p->r->behind = wm_journal_appended(p->d->recorder->journal);
         atomic_fetch_add_explicit(p->d->folded, 1, memory_order_relaxed);
+    }
     return p->r->folded;
 }
 

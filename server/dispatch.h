@@ -27,7 +27,7 @@ struct wm_dispatcher {
 
 /**
  * Work a whole request off: afterwards the reply stands in r, and its entry in the journal, not yet durable. The
- * caller commits up to r->seq before it sends the reply.
+ * caller commits up to r->seq, or r->behind, before it sends the reply.
  * @param cache  of the calling loop
  */
 void wm_dispatch(const struct wm_dispatcher *d, struct wm_sigv4_cache *cache, struct wm_request *r);

@@ -480,8 +480,9 @@ static void loop_dispatch(struct http_loop *loop, struct exchange *x)
         x->request.refusal = WM_REFUSE_UNAVAILABLE;
     }
     wm_dispatch(&s->dispatcher, loop->cache, &x->request);
-    if (x->request.seq > loop->highest_seq)
-        loop->highest_seq = x->request.seq;
+    uint64_t behind = x->request.folded ? x->request.behind : x->request.seq;
+    if (behind > loop->highest_seq)
+        loop->highest_seq = behind;
     if (x->request.seq == 0 && !x->request.folded)
         count(x->request.unrecorded ? &loop->counts.unrecorded : &loop->counts.refused);
 }
@@ -499,7 +500,7 @@ static void loop_commit(struct http_loop *loop, struct exchange *first)
     for (struct exchange *x = first; x; x = x->next) {
         if (x->request.seq > 0)
             count(ok ? &loop->counts.acknowledged : &loop->counts.lost);
-        if (!ok && x->request.seq > 0)
+        if (!ok && (x->request.seq > 0 || x->request.folded))
             wm_dispatch_unavailable(&s->dispatcher, &x->request);
         log_call(&x->request);
     }
@@ -611,7 +612,7 @@ static enum MHD_Result http_handler(void *cls, struct MHD_Connection *mhd, const
     if (loop_answer_aside(loop, x))
         return http_reply(x);
     loop_dispatch(loop, x);
-    if (x->request.seq == 0) { /* nothing to wait for */
+    if (x->request.seq == 0 && !x->request.folded) { /* nothing to wait for */
         log_call(&x->request);
         return http_reply(x);
     }

@@ -75,7 +75,7 @@ static enum wm_status keep_key(struct reader *r, struct wm_view name)
 {
     struct wm_policy *p = r->policy;
     for (size_t i = 0; i < p->n_keys; i++)
-        if (wm_policy_name_eq(p->keys[i], name))
+        if (wm_view_ieq(p->keys[i], name))
             return WM_OK;
     if ((p->n_keys & (p->n_keys - 1)) == 0) { /* full: 0, 1, 2, 4 … */
         struct wm_view *more = wm_arena_alloc(r->arena, (p->n_keys ? 2 * p->n_keys : 1) * sizeof *more);

@@ -47,7 +47,6 @@ enum wm_status wm_policy_pattern_compile(struct wm_arena *a, struct wm_view text
 /** False, too, when a variable has no value and no default. */
 bool wm_policy_pattern_matches(const struct wm_policy_pattern *p, unsigned how, struct wm_view subject,
                                const struct wm_policy_request *q);
-bool wm_policy_name_eq(struct wm_view a, struct wm_view b); /* ASCII case folded */
 
 /* ---- conditions ---- */
 

@@ -20,20 +20,10 @@ static char fold(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-bool wm_policy_name_eq(struct wm_view a, struct wm_view b)
-{
-    if (a.len != b.len)
-        return false;
-    for (size_t i = 0; i < a.len; i++)
-        if (fold(a.ptr[i]) != fold(b.ptr[i]))
-            return false;
-    return true;
-}
-
 const struct wm_policy_key *wm_policy_request_key(const struct wm_policy_request *q, struct wm_view name)
 {
     for (size_t i = 0; i < q->n_keys; i++)
-        if (q->keys[i].n_values && wm_policy_name_eq(q->keys[i].name, name))
+        if (q->keys[i].n_values && wm_view_ieq(q->keys[i].name, name))
             return &q->keys[i];
     return NULL;
 }

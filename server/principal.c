@@ -188,15 +188,10 @@ static void set_session_policies(struct loader *l, const struct wm_session *s)
 
 /* ---- tags ---- */
 
-static bool same_key(struct wm_view a, struct wm_view b)
-{
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static bool session_has_key(const struct wm_session *s, struct wm_view key)
 {
     for (size_t i = 0; s && i < s->n_tags; i++)
-        if (same_key(s->tags[i].key, key)) /* IAM User Guide, "Tag naming conventions": not case sensitive */
+        if (wm_view_ieq(s->tags[i].key, key)) /* IAM User Guide, "Tag naming conventions": not case sensitive */
             return true;
     return false;
 }

@@ -43,7 +43,7 @@ void wm_request_clear(struct wm_request *r)
     r->error_code = NULL;
     r->retry_after_s = 0;
     r->request_id[0] = '\0';
-    r->seq = 0;
+    r->seq = r->behind = 0;
     r->folded = r->unrecorded = false;
 }
 

@@ -44,6 +44,7 @@ struct wm_request {
     /* how it is recorded */
     uint64_t seq;                        /* of its entry; 0: none */
     bool folded;                         /* it has none, and is counted with others that were refused */
+    uint64_t behind;                     /* folded: what it may have seen, durable before it is answered */
     bool unrecorded;                     /* it has none, and was answered all the same, as the settings say */
     struct wm_buf record;
     struct wm_arena arena;

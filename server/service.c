@@ -197,8 +197,9 @@ struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_ser
     struct wm_json *copy = wm_json_clone(a, document);
     for (const char *const *path = operation->secret_output; copy && path && *path; path++)
         redact_path(a, service, copy, wm_view_of(*path));
-    if (copy)
-        lower_names(a, copy);
+    if (!copy || copy->count == 0)
+        return NULL;
+    lower_names(a, copy);
     return copy;
 }
 

@@ -168,7 +168,7 @@ static enum wm_status unpack(struct wm_view text, struct wm_arena *a, struct wm_
     if (p.bad || format != TOKEN_FORMAT || kind < WM_SESSION_ROOT || kind > WM_SESSION_ROLE)
         return WM_E_INVALID;
     uint64_t created = wm_get_le64(times.ptr), life = wm_get_le32(times.ptr + 8);
-    if (created > INT64_MAX / WM_NS_PER_S - UINT32_MAX)
+    if (life == 0 || created > INT64_MAX / WM_NS_PER_S - UINT32_MAX)
         return WM_E_INVALID;
     s.created = wm_wall_from_seconds((int64_t)created);
     s.expires = wm_wall_from_seconds((int64_t)(created + life));

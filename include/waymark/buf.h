@@ -42,7 +42,8 @@ struct wm_view wm_view_of(const char *cstr); /* NULL gives the empty view */
 struct wm_view wm_view_sub(struct wm_view v, size_t from, size_t to); /* clamped to v */
 bool wm_view_eq(struct wm_view a, struct wm_view b);
 bool wm_view_eq_str(struct wm_view a, const char *b);
-bool wm_view_ieq_str(struct wm_view a, const char *b); /* ASCII case folded */
+bool wm_view_ieq(struct wm_view a, struct wm_view b);  /* ASCII case folded */
+bool wm_view_ieq_str(struct wm_view a, const char *b);
 int wm_view_cmp(struct wm_view a, struct wm_view b);   /* by bytes, shorter first: the order of S3 keys */
 bool wm_view_starts(struct wm_view v, const char *prefix);
 bool wm_view_ends(struct wm_view v, const char *suffix);

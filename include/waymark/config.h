@@ -68,7 +68,7 @@ struct wm_config {
         int64_t request_timeout_ms;      /* a request must be whole within; else 408 */
         int64_t idle_timeout_ms;         /* a kept-alive connection without a request is closed */
         int64_t shutdown_timeout_ms;
-        const char *const *trusted_proxies; /* addresses or CIDR blocks whose X-Forwarded-For is believed */
+        const char *const *trusted_proxies; /* addresses or CIDR blocks whose X-Forwarded-For, -Proto are believed */
         size_t n_trusted_proxies;
         const char *const *cors_origins; /* origins whose pages may call from a browser */
         size_t n_cors_origins;

@@ -80,7 +80,7 @@ struct wm_refused_call {
  * called what: so it is always recorded whole once in a window that somebody we know was refused something. Who was not
  * proven can claim any name and ask for anything, so that must not make a call another kind.
  *
- *     if (wm_recorder_fold(r, &call))              counted: answer it without a record
+ *     if (wm_recorder_fold(r, &call))              counted: answer it without a record, once what is appended is durable
  *         …
  *     … record it like any other; and when its entry stands in the journal:
  *     wm_recorder_fold_begin(r, &call);

@@ -172,7 +172,7 @@ struct wm_json *wm_service_redact_params(struct wm_arena *a, const struct wm_ser
                                          const struct wm_operation *operation, const struct wm_json *params);
 /**
  * responseElements of the record: a copy of a reply's document in which everything that operation->secret_output names
- * is replaced, names as above. NULL for NULL.
+ * is replaced, names as above. NULL for NULL, and for an answer without members: the record says null.
  */
 struct wm_json *wm_service_redact_output(struct wm_arena *a, const struct wm_service *service,
                                          const struct wm_operation *operation, const struct wm_json *document);

@@ -22,6 +22,7 @@
 #ifndef WAYMARK_SIGV4_H
 #define WAYMARK_SIGV4_H
 
+#include "waymark/bounds.h"
 #include "waymark/buf.h"
 #include "waymark/clock.h"
 #include "waymark/hash.h"
@@ -75,7 +76,7 @@ enum wm_sigv4_result {
 };
 
 /** Room for a presigned request's credential, signed headers and session token (WM_MAX_SESSION_TOKEN_BYTES), decoded. */
-#define WM_SIGV4_CLAIM_BYTES (2048 + 4096)
+#define WM_SIGV4_CLAIM_BYTES (2048 + WM_MAX_SESSION_TOKEN_BYTES)
 
 /** What the request says of itself; views point into the request, or, of a presigned one, into `decoded`: no copies. */
 struct wm_sigv4_claim {

@@ -38,12 +38,19 @@ static char ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
+bool wm_view_ieq(struct wm_view a, struct wm_view b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (ascii_lower(a.ptr[i]) != ascii_lower(b.ptr[i]))
+            return false;
+    return true;
+}
+
 bool wm_view_ieq_str(struct wm_view a, const char *b)
 {
-    for (size_t i = 0; i < a.len; i++)
-        if (b[i] == '\0' || ascii_lower(a.ptr[i]) != ascii_lower(b[i]))
-            return false;
-    return b[a.len] == '\0';
+    return wm_view_ieq(a, wm_view_of(b));
 }
 
 int wm_view_cmp(struct wm_view a, struct wm_view b)

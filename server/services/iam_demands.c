@@ -47,6 +47,28 @@ static enum wm_status demand_entity(struct wm_call *c, struct wm_demands *out, c
     return status;
 }
 
+/* API Reference, UpdateUser and UpdateGroup: who changes a name or path must be allowed to on both, what the entity is
+ * called and what it will be. Else one could be moved to where nobody but others may be. */
+static enum wm_status demand_moved(struct wm_call *c, struct wm_demands *out, const struct iam_entity *of,
+                                   const char *new_name, const char *seen_by)
+{
+    struct wm_view asked = wm_json_get_text(c->params, of->name), name = wm_json_get_text(c->params, new_name);
+    struct wm_view path = wm_json_get_text(c->params, "NewPath");
+    struct wm_json *stored = NULL;
+    enum wm_status status = iam_get(c, of, asked, &stored);
+    if (status != WM_OK)
+        return status;
+    const struct wm_demand *from = demand_stored(c, out, of, asked, stored, seen_by);
+    if (!stored || (!name.len && !path.len))
+        return WM_OK;
+    struct wm_demand *to = wm_demand_add(out, WM_EMPTY, WM_EMPTY);
+    *to = *from;
+    to->resource = iam_arn(c, of->type, path.len ? path : wm_json_get_text(stored, "Path"),
+                           name.len ? name : wm_json_get_text(stored, of->name));
+    to->named = iam_arn(c, of->type, path.len ? path : WM_LIT("/"), name.len ? name : asked);
+    return WM_OK;
+}
+
 /* The ARN that parameters Path and the entity's name will give it. It is made of them, so it may be told. */
 static struct wm_demand *demand_new(struct wm_call *c, struct wm_demands *out, const char *type, const char *name)
 {
@@ -67,6 +89,11 @@ IAM_DEMANDS(user)
     if (!name.len)
         name = c->identity.type == WM_IDENTITY_USER ? c->identity.user_name : WM_LIT("*");
     return demand_entity(c, out, &iam_user, name, "iam:GetUser");
+}
+
+IAM_DEMANDS(moved_user)
+{
+    return demand_moved(c, out, &iam_user, "NewUserName", "iam:GetUser");
 }
 
 IAM_DEMANDS(new_user)
@@ -94,6 +121,11 @@ IAM_DEMANDS(key_owner)
 IAM_DEMANDS(group)
 {
     return demand_entity(c, out, &iam_group, wm_json_get_text(c->params, "GroupName"), "iam:GetGroup");
+}
+
+IAM_DEMANDS(moved_group)
+{
+    return demand_moved(c, out, &iam_group, "NewGroupName", "iam:GetGroup");
 }
 
 IAM_DEMANDS(new_group)

@@ -6,7 +6,8 @@
 #include "waymark/banned.h"
 
 #define INLINE_INPUTS(owner, NAME)                                                                                     \
-    const struct wm_member iam_put_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME, IAM_POLICY_TEXT("PolicyDocument"), {0}};              \
+    const struct wm_member iam_put_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME,                                  \
+                                                               IAM_POLICY_TEXT("PolicyDocument"), {0}};                \
     const struct wm_member iam_##owner##_policy_input[] = {NAME, IAM_POLICY_NAME, {0}};                                \
     const struct wm_member iam_list_##owner##_policies_input[] = {NAME, IAM_PAGE, {0}};
 
@@ -20,7 +21,8 @@ static struct wm_view policy_name(const struct wm_call *c)
 }
 
 /* The policies of whom the call is about, all of them in *out_stored; the one it names is in *out_policy, or NULL. */
-static enum wm_status find(struct wm_call *c, struct wm_reply *r, struct wm_json **out_stored, struct wm_json **out_policy)
+static enum wm_status find(struct wm_call *c, struct wm_reply *r, struct wm_json **out_stored,
+                           struct wm_json **out_policy)
 {
     enum wm_status status = iam_find_named(c, r, iam_owner(c), out_stored);
     *out_policy = wm_json_get_view(wm_json_get(*out_stored, "Policies"), policy_name(c));
@@ -48,7 +50,7 @@ enum wm_status iam_put_inline_policy(struct wm_call *c, struct wm_reply *r)
     struct wm_view text = wm_json_get_text(c->params, "PolicyDocument");
     struct wm_json *stored, *there;
     enum wm_status status = find(c, r, &stored, &there);
-    if (!stored || !iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, &status))
+    if (!stored)
         return status;
     struct wm_json *policies = wm_json_get(stored, "Policies");
     if (there)
@@ -58,7 +60,7 @@ enum wm_status iam_put_inline_policy(struct wm_call *c, struct wm_reply *r)
     if (size_of(policies) > of->most_inline)
         return wm_reply_error(c, r, "LimitExceeded", 409, "Maximum policy size of %zu bytes exceeded for %s %.*s",
                               of->most_inline, of->type, WM_ARG(wm_json_get_text(stored, of->name)));
-    return iam_keep(c, r, of, stored);
+    return iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, &status) ? iam_keep(c, r, of, stored) : status;
 }
 
 enum wm_status iam_get_inline_policy(struct wm_call *c, struct wm_reply *r)

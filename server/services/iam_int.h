@@ -211,9 +211,11 @@ bool iam_below_prefix(struct wm_call *c, const struct wm_json *stored);
 #define IAM_DEMANDS(name) enum wm_status iam_demand_##name(struct wm_call *c, struct wm_demands *out)
 IAM_DEMANDS(user);
 IAM_DEMANDS(new_user);
+IAM_DEMANDS(moved_user);
 IAM_DEMANDS(key_owner);
 IAM_DEMANDS(group);
 IAM_DEMANDS(new_group);
+IAM_DEMANDS(moved_group);
 IAM_DEMANDS(role);
 IAM_DEMANDS(new_role);
 IAM_DEMANDS(policy);

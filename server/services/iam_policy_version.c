@@ -11,7 +11,8 @@ static bool is_version(struct wm_view text)
     struct wm_view rest = text, number = wm_view_split(&rest, '.');
     uint64_t n;
     return wm_view_starts(number, "v") && number.len > 1 && number.ptr[1] != '0' &&
-           wm_view_to_u64(wm_view_sub(number, 1, number.len), UINT64_MAX, &n) != WM_E_INVALID && wm_text_only(rest, "-");
+           wm_view_to_u64(wm_view_sub(number, 1, number.len), UINT64_MAX, &n) != WM_E_INVALID &&
+           wm_text_only(rest, "-");
 }
 
 static const struct wm_text_form version_form = {is_version, "must be v and a number, such as v2"};
@@ -45,12 +46,12 @@ bool iam_add_version(struct wm_call *c, struct wm_reply *r, struct wm_json *poli
         *out_status = wm_arena_status(c->arena) == WM_OK ? WM_E_CORRUPT : WM_E_NOMEM;
         return false;
     }
-    if (!iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, out_status))
-        return false;
     if (wm_policy_size(text) > WM_MAX_MANAGED_POLICY) {
         *out_status = iam_over_quota(c, r, "PolicySize", WM_MAX_MANAGED_POLICY);
         return false;
     }
+    if (!iam_accept_policy(c, r, text, WM_POLICY_IDENTITY, out_status))
+        return false;
     struct wm_view id = wm_arena_printf(c->arena, "v%lld", (long long)n);
     struct wm_json *version = wm_json_push(wm_json_get(policy, "Versions"), wm_json_new(c->arena, WM_JSON_OBJECT));
     wm_json_set_string(c->arena, version, "VersionId", id);

@@ -88,17 +88,6 @@ void iam_add(struct wm_arena *a, struct wm_json *list, struct wm_view text)
     wm_json_push(list, e);
 }
 
-/* ASCII only: what else a tag's key may have is told apart by its bytes. */
-static bool same(struct wm_view a, struct wm_view b)
-{
-    bool equal = a.len == b.len;
-    for (size_t i = 0; equal && i < a.len; i++) {
-        char x = a.ptr[i], y = b.ptr[i];
-        equal = (x >= 'A' && x <= 'Z' ? x + ('a' - 'A') : x) == (y >= 'A' && y <= 'Z' ? y + ('a' - 'A') : y);
-    }
-    return equal;
-}
-
 void iam_drop(struct wm_json *list, const char *name, struct wm_view text)
 {
     struct wm_json *e = list->first, *next;
@@ -107,7 +96,7 @@ void iam_drop(struct wm_json *list, const char *name, struct wm_view text)
     for (; e; e = next) {
         next = e->next;
         e->next = NULL;
-        if (!same(name ? wm_json_get_text(e, name) : e->text, text))
+        if (!wm_view_ieq(name ? wm_json_get_text(e, name) : e->text, text))
             wm_json_push(list, e);
     }
 }

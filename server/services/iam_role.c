@@ -6,8 +6,9 @@
 
 #include "waymark/banned.h"
 
-static const char *const members[] = {"RoleName", "RoleId",  "Path",     "Arn",      "CreateDate",         "MaxSessionDuration",
-                                      "Tags",     "Trusted", "Policies", "Attached", "AssumeRolePolicyDocument", NULL};
+static const char *const members[] = {"RoleName", "RoleId", "Path",     "Arn",      "CreateDate", "MaxSessionDuration",
+                                      "Tags",     "Trusted", "Policies", "Attached", "AssumeRolePolicyDocument",
+                                      NULL};
 
 const struct iam_entity iam_role = {
     .kind = WM_IAM_ROLE,
@@ -138,10 +139,10 @@ static enum wm_status set_trust(struct wm_call *c, struct wm_reply *r, struct wm
     struct wm_err err = {0};
     struct wm_json *trusted;
     enum wm_status status;
-    if (!iam_accept_policy(c, r, text, WM_POLICY_TRUST, &status))
-        return status;
     if (wm_policy_size(text) > WM_MAX_TRUST_POLICY)
         return iam_over_quota(c, r, "ACLSizePerRole", WM_MAX_TRUST_POLICY);
+    if (!iam_accept_policy(c, r, text, WM_POLICY_TRUST, &status))
+        return status;
     status = wm_iam_trusted(c->state, c->arena, c->env->account_id, text, &trusted, &err);
     if (status == WM_E_INVALID)
         return wm_reply_error(c, r, "MalformedPolicyDocument", 400, "%s", err.message);

@@ -63,7 +63,7 @@ const struct wm_member iam_context_keys_custom_input[] = {IAM_POLICY_INPUTS(true
 static bool has_key(const struct wm_json *names, struct wm_view name)
 {
     for (const struct wm_json *n = names->first; n; n = n->next)
-        if (n->text.len == name.len && strncasecmp(n->text.ptr, name.ptr, name.len) == 0)
+        if (wm_view_ieq(n->text, name))
             return true;
     return false;
 }

@@ -81,15 +81,10 @@ static enum wm_status find_role(struct wm_call *c, struct wm_view arn, struct wm
 
 /* ---- tags ---- */
 
-static bool same_key(struct wm_view a, struct wm_view b)
-{
-    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
-}
-
 static bool list_has_key(const struct wm_json *list, struct wm_view key)
 {
     for (const struct wm_json *k = list ? list->first : NULL; k; k = k->next)
-        if (same_key(k->text, key))
+        if (wm_view_ieq(k->text, key))
             return true;
     return false;
 }
@@ -97,7 +92,7 @@ static bool list_has_key(const struct wm_json *list, struct wm_view key)
 static bool tags_have(const struct wm_principal_tag *tags, size_t n, struct wm_view key)
 {
     for (size_t i = 0; i < n; i++)
-        if (same_key(tags[i].key, key))
+        if (wm_view_ieq(tags[i].key, key))
             return true;
     return false;
 }

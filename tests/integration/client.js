@@ -16,6 +16,10 @@ const client = new sdk[name]({
   maxAttempts: Number(process.env.MAX_ATTEMPTS || 1),
 });
 
+// What JSON has no type for: times in members, and bytes in answers.
+const fromJson = (_, value) => (value && value.$time ? new Date(value.$time) : value);
+const toJson = (_, value) => (value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value);
+
 async function call({ operation, members }) {
   try {
     const { $metadata, ...answer } = await client.send(new sdk[operation + "Command"](members));
@@ -35,6 +39,6 @@ async function call({ operation, members }) {
 
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    process.stdout.write(JSON.stringify(await call(JSON.parse(line))) + "\n");
+    process.stdout.write(JSON.stringify(await call(JSON.parse(line, fromJson)), toJson) + "\n");
   }
 })();

@@ -3,6 +3,7 @@
 A driver has call(operation, members) -> the answer as boto3 gives it, without metadata, and raises Refused. A Recorder
 around it notes what was asked and answered, to be held against the records in the trail.
 """
+import base64
 import copy
 import datetime
 import json
@@ -72,8 +73,12 @@ def from_json(shape, value):
         return {k: from_json(shape.members[k], v) for k, v in value.items()}
     if shape.type_name == "list":
         return [from_json(shape.member, v) for v in value]
+    if shape.type_name == "timestamp" and isinstance(value, (int, float)):  # CLI 1 shows times as they were sent
+        return datetime.datetime.fromtimestamp(value, datetime.timezone.utc)
     if shape.type_name == "timestamp":
         return datetime.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if shape.type_name == "blob":
+        return base64.b64decode(value, validate=True)
     return value
 
 
@@ -81,7 +86,8 @@ class Driver:
     request_ids = None  # the CLIs do not show them
     old = False  # its model lacks members that ours answers with
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
+        """login: as of Server.client()."""
         self.server, self.service = server, service
         self.model = SESSION.get_service_model(service)
 
@@ -101,9 +107,9 @@ class Driver:
 class Boto3(Driver):
     agent = "Boto3/"
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
-        self.caller = Caller(server.client(service))
+        self.caller = Caller(server.client(service, login))
         self.request_ids = []
 
     def call(self, operation, members):
@@ -128,7 +134,7 @@ class Lines:
                                         text=True)
 
     def ask(self, question):
-        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.write(json.dumps(question, default=lambda time: {"$time": time.isoformat()}) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -142,17 +148,20 @@ class Cli(Driver):
     agent = "aws-cli/"
     python = sys.executable
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
+        who = {"AWS_SHARED_CREDENTIALS_FILE": os.path.join(server.data, "credentials"), "AWS_PROFILE": "waymark"}
+        if login:
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            who = {name: value for name, value in zip(names, login) if value}
         self.lines = Lines([self.python, os.path.join(FOLDER, "client_cli.py")], clean_environment(
-            AWS_SHARED_CREDENTIALS_FILE=os.path.join(server.data, "credentials"), AWS_PROFILE="waymark",
-            AWS_MAX_ATTEMPTS="1", AWS_DEFAULT_OUTPUT="json"))
+            **who, AWS_MAX_ATTEMPTS="1", AWS_DEFAULT_OUTPUT="json"))
 
     def call(self, operation, members):
-        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup")) else []
+        more = ["--no-paginate"] if operation.startswith(("List", "GetGroup", "GetAccountAuth", "Simulate")) else []
         status, out, err = self.lines.ask(
             ["--region", REGION, "--endpoint-url", self.server.endpoint, self.service, xform_name(operation, "-"),
-             "--cli-input-json", json.dumps(members), *more])
+             "--cli-input-json", json.dumps(members, default=datetime.datetime.isoformat), *more])
         if status:
             found = re.search(r"An error occurred \((\w+)\) when calling the \w+ operation"
                               r"(?: \(reached max retries: 0\))?: (.*)", err)
@@ -173,14 +182,14 @@ class DebianCli(Cli):
 class Js(Driver):
     agent = "aws-sdk-js/3."
 
-    def __init__(self, server, service):
+    def __init__(self, server, service, login=None):
         super().__init__(server, service)
-        key_id, secret = server.credentials
+        key_id, secret, token = (*(login or server.credentials), None)[:3]
         self.request_ids = []
         self.codes = error_codes(self.model)
         self.lines = Lines([NODE, os.path.join(FOLDER, "client.js")], clean_environment(
             NODE_PATH=os.path.join(os.path.dirname(NODE), "..", "node_modules"), ENDPOINT=server.endpoint,
-            REGION=REGION, KEY_ID=key_id, SECRET=secret, SERVICE=service))
+            REGION=REGION, KEY_ID=key_id, SECRET=secret, TOKEN=token or "", SERVICE=service))
 
     def call(self, operation, members):
         got = self.lines.ask({"operation": operation, "members": members})

@@ -469,12 +469,13 @@ class Server:
         return parser["waymark"]["aws_access_key_id"], parser["waymark"]["aws_secret_access_key"]
 
     def client(self, service="mediapackage", login=None, **config):
-        """login: access key and secret; without, root's."""
-        key_id, secret = login or self.credentials
+        """login: access key, secret and, of a session, token; without, root's."""
+        key_id, secret, token = (*(login or self.credentials), None)[:3]
         settings = {"retries": {"total_max_attempts": 1}, "read_timeout": PATIENCE, "connect_timeout": 10}
         settings.update(config)
         return boto3.client(service, endpoint_url=self.endpoint, region_name=REGION, aws_access_key_id=key_id,
-                            aws_secret_access_key=secret, config=botocore.config.Config(**settings))
+                            aws_secret_access_key=secret, aws_session_token=token,
+                            config=botocore.config.Config(**settings))
 
     def aws(self, *args, check=True, env=None):
         """The AWS CLI, as a user calls it: credentials file, profile, --endpoint-url."""

@@ -16,6 +16,7 @@ OPERATIONS = {
     "GetAccessKeyLastUsed", "PutUserPermissionsBoundary", "DeleteUserPermissionsBoundary", "GetAccountSummary", "CreateAccountAlias",
     "DeleteAccountAlias", "ListAccountAliases"}
 HIDDEN = "HIDDEN_DUE_TO_SECURITY_REASONS"
+SECRETS = {"SecretAccessKey", "SessionToken", "TokenCode"}
 READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 NO_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/none"
 
@@ -23,7 +24,7 @@ NO_POLICY = f"arn:aws:iam::{ACCOUNT}:policy/none"
 def recorded(shape, value):
     """As records have it: names begin with a small letter, times are texts, and a secret is not there."""
     if shape.type_name == "structure":
-        return {k[0].lower() + k[1:]: HIDDEN if k == "SecretAccessKey" else recorded(shape.members[k], v)
+        return {k[0].lower() + k[1:]: HIDDEN if k in SECRETS else recorded(shape.members[k], v)
                 for k, v in value.items()}
     if shape.type_name == "list":
         return [recorded(shape.member, v) for v in value]
@@ -68,6 +69,7 @@ def walk_users(r):
     assert r.call("GetUser", UserName="ALICE")["User"] == made
     root = r.call("GetUser")["User"]
     assert (root["Arn"], root["UserId"]) == (f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT)
+    assert 0 <= made["CreateDate"].timestamp() - root["CreateDate"].timestamp() < 600
     for name in ("bob", "B=o+b,2@x_y-z.", "carol"):
         assert r.call("CreateUser", UserName=name)["User"]["Path"] == "/"
     assert pages(r, "ListUsers", "Users", "UserName") == [["alice", "B=o+b,2@x_y-z.", "bob", "carol"]]

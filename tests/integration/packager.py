@@ -91,7 +91,7 @@ def walk_channels(r):
     r.refuse("UnprocessableEntityException", "ConfigureLogs", Id="cam", EgressAccessLogs={"LogGroupName": "x"})
     for operation in ("DescribeChannel", "UpdateChannel", "DeleteChannel", "ConfigureLogs", "RotateChannelCredentials"):
         r.refuse("NotFoundException", operation, Id="none")
-    r.refuse("NotFoundException", "DescribeChannel", Id="?x=y&z/ %\u00e9")
+    r.refuse("NotFoundException", "DescribeChannel", Id="?x=y&z/ +%\u00e9")
     r.refuse("NotFoundException", "RotateIngestEndpointCredentials", Id="none", IngestEndpointId="x")
     r.refuse("NotFoundException", "RotateIngestEndpointCredentials", Id="cam", IngestEndpointId="a/b")
 

@@ -66,7 +66,7 @@ def test_a_user_looks_after_its_own_keys(module_server):
     user = root.create_user(UserName="self", Path="/p/")["User"]
     root.put_user_policy(UserName="self", PolicyName="own", PolicyDocument=json.dumps({
         "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "arn:aws:iam::*:user/p/${aws:username}",
-                                                "Action": ["iam:*AccessKey*", "iam:GetUser"]}]}))
+                                                "Action": ["iam:*AccessKey*", "iam:GetUser", "iam:UpdateUser"]}]}))
     key = root.create_access_key(UserName="self")["AccessKey"]
     secrets.append(key["SecretAccessKey"])
     own = server.client("iam", login=(key["AccessKeyId"], key["SecretAccessKey"]))
@@ -74,6 +74,9 @@ def test_a_user_looks_after_its_own_keys(module_server):
     second = own.create_access_key()["AccessKey"]
     secrets.append(second["SecretAccessKey"])
     assert second["UserName"] == "self"
+    for more in {"NewUserName": "other"}, {"NewPath": "/admin/"}:  # not allowed to what it would be
+        with pytest.raises(own.exceptions.ClientError, match="not authorized to perform: iam:UpdateUser"):
+            own.update_user(UserName="self", **more)
     root.update_user(UserName="self", NewUserName="itself")
     listed = own.list_access_keys()["AccessKeyMetadata"]
     assert {(k["AccessKeyId"], k["UserName"]) for k in listed} == \

@@ -27,11 +27,14 @@ struct fixture {
     struct wm_identity identity; /* who calls: root, unless the test says otherwise */
     const struct wm_principal *principal; /* the same; NULL where no operation that is called looks at it */
     struct wm_request_context context;
+    struct wm_view signing_name; /* the service that the signature is for; empty: it does not tell */
     struct wm_arena arena;
     /* the last call's */
     struct wm_reply reply;
     struct wm_json *params;
-    const struct wm_operation *operation;
+    const struct wm_protocol *protocol;
+    const struct wm_service *service;     /* NULL: not known */
+    const struct wm_operation *operation; /* NULL: not known */
     struct wm_buf out;
     struct wm_json *answer; /* of a JSON protocol what was written; of the query protocol the document that was */
 };
@@ -83,21 +86,31 @@ static inline int fixture_tear_down(void **state)
     return 0;
 }
 
-/** @return HTTP status. What was answered stands in f until the next call. */
-static inline int call_request(struct fixture *f, const struct wm_protocol_request *q)
+static inline void call_refuse(struct fixture *f, const struct wm_route *route, enum wm_refusal why, const char *message)
 {
-    struct wm_route route;
+    f->reply.error_code = route->protocol->refusal(why, &f->reply.http_status);
+    f->reply.error_message = wm_arena_copy(&f->arena, wm_view_of(message));
+}
+
+static inline void call_run(struct fixture *f, struct wm_call *c)
+{
+    wm_state_lock(f->state);
+    assert_int_equal(c->operation->run(c, &f->reply), WM_OK);
+    if (f->reply.n_changes) {
+        assert_false(c->operation->read_only);
+        assert_int_equal(wm_state_reserve(f->state, f->reply.changes, f->reply.n_changes, NULL), WM_OK);
+        wm_state_apply(f->state, f->reply.changes, f->reply.n_changes);
+    }
+    wm_state_unlock(f->state);
+}
+
+static inline void call_decode_and_run(struct fixture *f, const struct wm_route *route,
+                                       const struct wm_protocol_request *q)
+{
     struct wm_err err = {0};
-    wm_arena_clear(&f->arena);
-    wm_buf_clear(&f->out);
-    f->params = NULL;
-    f->answer = NULL;
-    wm_protocol_route(&f->arena, call_services, sizeof call_services / sizeof call_services[0], q, WM_EMPTY, &route);
-    f->operation = route.operation;
-    assert_non_null(route.operation);
     struct wm_call c = {
         .env = &f->env,
-        .operation = route.operation,
+        .operation = route->operation,
         .arena = &f->arena,
         .state = f->state,
         .identity = f->identity,
@@ -106,23 +119,38 @@ static inline int call_request(struct fixture *f, const struct wm_protocol_reque
         .now = f->now,
     };
     f->context.now = f->now;
-    f->reply = (struct wm_reply){.http_status = route.operation->http_status};
-    enum wm_status status = route.protocol->decode(&f->arena, &route, q, &f->params, &err);
-    if (status == WM_E_LIMIT) {
-        (void)wm_reply_error(&c, &f->reply, route.service->validation_error, route.service->validation_status, "%s",
+    f->reply.http_status = route->operation->http_status;
+    enum wm_status status = route->protocol->decode(&f->arena, route, q, &f->params, &err);
+    if (status == WM_E_INVALID) {
+        call_refuse(f, route, WM_REFUSE_MALFORMED_BODY, err.message);
+    } else if (status == WM_E_LIMIT) {
+        (void)wm_reply_error(&c, &f->reply, route->service->validation_error, route->service->validation_status, "%s",
                              err.message); /* always answers WM_OK */
     } else {
         assert_int_equal(status, WM_OK);
         c.params = f->params;
-        wm_state_lock(f->state);
-        assert_int_equal(route.operation->run(&c, &f->reply), WM_OK);
-        if (f->reply.n_changes) {
-            assert_false(route.operation->read_only);
-            assert_int_equal(wm_state_reserve(f->state, f->reply.changes, f->reply.n_changes, NULL), WM_OK);
-            wm_state_apply(f->state, f->reply.changes, f->reply.n_changes);
-        }
-        wm_state_unlock(f->state);
+        call_run(f, &c);
     }
+}
+
+/** @return HTTP status. What was answered stands in f until the next call. */
+static inline int call_request(struct fixture *f, const struct wm_protocol_request *q)
+{
+    struct wm_route route;
+    wm_arena_clear(&f->arena);
+    wm_buf_clear(&f->out);
+    f->params = NULL;
+    f->answer = NULL;
+    f->reply = (struct wm_reply){0};
+    wm_protocol_route(&f->arena, call_services, sizeof call_services / sizeof call_services[0], q, f->signing_name,
+                      &route);
+    f->protocol = route.protocol;
+    f->service = route.service;
+    f->operation = route.operation;
+    if (route.operation)
+        call_decode_and_run(f, &route, q);
+    else
+        call_refuse(f, &route, WM_REFUSE_UNKNOWN_OPERATION, "There is no such operation");
     if (f->reply.error_code) {
         assert_null(f->reply.document);
         assert_int_equal(f->reply.n_changes, 0);

@@ -55,6 +55,7 @@ static void a_broken_file_is_refused_and_left_alone(void **state)
         {"[default]\naws_access_key_id = a\naws_secret_access_key = b\n", "no profile [waymark]"},
         {"[waymark]\naws_access_key_id = a\n", "lacks aws_secret_access_key"},
         {"[waymark]\nnonsense\n", ":2: expected name = value"},
+        {"[waymark]\naws_access_key_id = a\naws_secret_access_key = b\naws_session_token = c\n", "aws_session_token"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct wm_auth *a;

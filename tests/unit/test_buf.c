@@ -66,6 +66,10 @@ static void view_compares_as_s3_orders_keys(void **state)
     assert_true(wm_view_cmp(WM_LIT("\xc3\xa9"), WM_LIT("z")) > 0); /* by bytes, unsigned */
     assert_int_equal(wm_view_cmp(WM_EMPTY, WM_LIT("")), 0);
     assert_true(wm_view_ieq_str(WM_LIT("X-Amz-Date"), "x-amz-date"));
+    assert_true(wm_view_ieq(WM_LIT("Team\0a"), WM_LIT("tEAM\0A")));
+    assert_false(wm_view_ieq(WM_LIT("Team\0a"), WM_LIT("tEAM\0b")));
+    assert_false(wm_view_ieq(WM_LIT("a["), WM_LIT("a{"))); /* 32 apart, and no letters */
+    assert_true(wm_view_ieq(WM_EMPTY, WM_LIT("")));
     assert_false(wm_view_ieq_str(WM_LIT("x-amz"), "x-amz-date"));
     assert_false(wm_view_ieq_str(WM_LIT("x-amz-date"), "x-amz"));
 }

@@ -850,6 +850,7 @@ static bool is_folded(const struct sent *s)
     send_request(s);
     assert_true(request.status >= 400 && request.out.len > 0 && request.request_id[0]);
     assert_int_equal(request.seq == 0, request.folded);
+    assert_int_equal(request.behind, request.folded ? wm_journal_appended(recorder->journal) : 0);
     assert_false(request.unrecorded);
     return request.folded;
 }

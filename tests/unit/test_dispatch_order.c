@@ -14,14 +14,15 @@
 #include <cmocka.h>
 
 #include "server/dispatch.h"
+#include "server/session_token.h"
 #include "tests/support/scratch.h"
 #include "waymark/iam.h"
 #include "waymark/sync.h"
 
 #include "waymark/banned.h"
 
-#define ROUNDS 120
-#define USERS 300
+#define ROUNDS 40
+#define USERS 150
 
 static const uint8_t master_key[32] = "a key for tests, 32 bytes long.";
 static const struct wm_service *const services[] = {&wm_service_mediapackage, &wm_service_iam, &wm_service_sts};
@@ -44,7 +45,7 @@ struct client {
     struct world *w;
     struct wm_sigv4_cache *cache;
     struct wm_request request;
-    const char *key_id, *secret;
+    const char *key_id, *secret, *token; /* token NULL: none */
     char authorization[1100], date[WM_TIME_BASIC_BYTES];
 };
 
@@ -83,6 +84,8 @@ static int call(struct client *c, const char *method, const char *path, const ch
     wm_buf_add_str(&r->body, form);
     add_header(r, "Host", "127.0.0.1:8480");
     add_header(r, "Content-Type", form[0] ? "application/x-www-form-urlencoded" : "application/json");
+    if (c->token)
+        add_header(r, "X-Amz-Security-Token", c->token);
     wm_sha256(r->body.data, r->body.len, sha);
     wm_hex(sha, sizeof sha, hash);
     const struct wm_sigv4_request to_sign = wm_request_as_signed(r, hash);
@@ -336,6 +339,52 @@ static void the_record_names_who_was_proven(void **state)
     wm_buf_done(&record);
 }
 
+/* Each protocol has its own name for a session that is over, and for a token that never was one. */
+static void a_session_that_is_over_is_refused_by_name(void **state)
+{
+    struct world *w = *state;
+    struct client client;
+    struct wm_buf token, record;
+    char secret[WM_IAM_SECRET_BYTES];
+    int64_t now = wm_wall_seconds(wm_clock_wall(&wm_clock_system));
+    wm_buf_init(&token, WM_MAX_SESSION_TOKEN_BYTES);
+    wm_buf_init(&record, 65536);
+    const struct wm_session session = {.kind = WM_SESSION_ROOT,
+                                       .access_key_id = WM_LIT("ASIAEXAMPLEEXAMPLEEX"),
+                                       .seed = WM_LIT("00112233445566778899aabbccddeeff"),
+                                       .unique_id = w->env.account_id,
+                                       .created = wm_wall_from_seconds(now - 900),
+                                       .expires = wm_wall_from_seconds(now)};
+    assert_int_equal(wm_session_token_make(master_key, w->env.account_id, &session, &token), WM_OK);
+    wm_iam_secret(master_key, session.access_key_id, session.seed, secret);
+    client_begin(&client, w, session.access_key_id.ptr, secret);
+    client.token = wm_buf_cstr(&token);
+    static const struct {
+        const char *method, *path, *service, *form, *expired, *invalid;
+    } rows[] = {
+        {"GET", "/channels", "mediapackage", "", "ExpiredTokenException", "UnrecognizedClientException"},
+        {"POST", "/", "sts", "Version=2011-06-15&Action=GetCallerIdentity", "ExpiredToken", "InvalidClientTokenId"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(call(&client, rows[i].method, rows[i].path, rows[i].service, rows[i].form), 403);
+        assert_string_equal(client.request.error_code, rows[i].expired);
+        walk(w, find_last, &record);
+        assert_non_null(strstr(wm_buf_cstr(&record), "\"userIdentity\":{\"type\":\"Unknown\",\"accessKeyId\":"
+                                                     "\"ASIAEXAMPLEEXAMPLEEX\"},"));
+        assert_non_null(strstr(wm_buf_cstr(&record), "\"errorMessage\":\"The security token included in the request is "
+                                                     "expired\""));
+        assert_null(strstr(wm_buf_cstr(&record), client.token));
+    }
+    token.data[30] = token.data[30] == 'A' ? 'B' : 'A';
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(call(&client, rows[i].method, rows[i].path, rows[i].service, rows[i].form), 403);
+        assert_string_equal(client.request.error_code, rows[i].invalid);
+    }
+    client_end(&client);
+    wm_buf_done(&token);
+    wm_buf_done(&record);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -343,6 +392,7 @@ int main(void)
         TEST(no_call_stands_behind_what_took_its_permission),
         TEST(the_use_of_a_key_goes_with_the_call_that_used_it),
         TEST(the_record_names_who_was_proven),
+        TEST(a_session_that_is_over_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

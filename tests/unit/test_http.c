@@ -112,6 +112,7 @@ struct world {
     struct wm_journal_reader *reader;
     bool starting; /* wm_server_serve() is the test's */
     uint64_t max_journal_bytes;
+    int64_t fold_window_ms;
 };
 
 static void start_server(struct world *w, int64_t threads)
@@ -149,7 +150,8 @@ static int set_up_world(struct world *w)
     snprintf(path, sizeof path, "%s/credentials", w->dir);
     const struct wm_recorder_options r = {.data_dir = w->dir, .io = &test_io, .clock = &wm_clock_system,
                                           .segment_bytes = w->max_journal_bytes ? 64 * 1024 : 1 << 20,
-                                          .max_journal_bytes = w->max_journal_bytes};
+                                          .max_journal_bytes = w->max_journal_bytes,
+                                          .fold_window_ms = w->fold_window_ms};
     const struct wm_auth_options a = {&wm_io_posix, path, WM_LIT("123456789012"), WM_LIT("us-east-1"), NULL, NULL};
     bool made;
     if (wm_recorder_open(&r, &w->recorder, NULL) != WM_OK || wm_auth_open(&a, &w->auth, &made, NULL) != WM_OK)
@@ -192,6 +194,15 @@ static int set_up_small(void **state)
     if (!w)
         return -1;
     w->max_journal_bytes = 128 * 1024;
+    return set_up_world(w);
+}
+
+static int set_up_folding(void **state)
+{
+    struct world *w = *state = calloc(1, sizeof *w);
+    if (!w)
+        return -1;
+    w->fold_window_ms = 3600000;
     return set_up_world(w);
 }
 
@@ -423,6 +434,38 @@ static void a_failed_commit_fails_all_that_waited_for_it(void **state)
     assert_int_equal(statuses[1], 503);
     assert_int_equal(statuses[2], 503);
     assert_true(wm_server_failed(w->server));
+}
+
+/* It leaves no entry, but what it was told may follow from one that is not durable yet. */
+static void a_folded_call_waits_for_what_it_may_have_seen(void **state)
+{
+    struct world *w = *state;
+    static const char unsigned_get[] = "GET /channels HTTP/1.1\r\nHost: x\r\n\r\n";
+    char create[2048], get[2048];
+    size_t create_len = request_text(w, "POST", "/channels", "{\"id\":\"lost\"}", "", create, sizeof create);
+    size_t get_len = request_text(w, "GET", "/channels", "", "", get, sizeof get);
+    int first = dial(w), second = dial(w), third = dial(w);
+    for (int i = 0; i < 3; i++) {
+        put(third, unsigned_get, sizeof unsigned_get - 1);
+        assert_int_equal(status_of(answer(third)), 403);
+    }
+    assert_int_equal(wm_recorder_fold_counts(w->recorder).pending, 2);
+    assert_int_equal(recorded(w), 1);
+
+    disk_set(true, false);
+    put(first, get, get_len);
+    disk_wait_held();
+    put(second, create, create_len); /* these two are in the next turn, in this order */
+    put(third, unsigned_get, sizeof unsigned_get - 1);
+    disk_set(false, true);
+    int statuses[3] = {status_of(answer(first)), status_of(answer(second)), status_of(answer(third))};
+    close(first);
+    close(second);
+    close(third);
+    assert_int_equal(statuses[0], 200);
+    assert_int_equal(statuses[1], 503);
+    assert_int_equal(statuses[2], 503);
+    assert_int_equal(wm_recorder_fold_counts(w->recorder).pending, 3); /* it was folded */
 }
 
 /* The client was told 408, so nothing else may become of its request, also when the rest is there after all. */
@@ -885,6 +928,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_loops_share_one_journal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_forwarded_for_line_is_the_proxys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_forwarded_for_line_behind_many_headers_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folded_call_waits_for_what_it_may_have_seen, set_up_folding, tear_down),
         cmocka_unit_test_setup_teardown(a_claimed_key_cannot_forge_a_line_of_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_that_no_call_meets_is_seen, set_up_without_names, tear_down),
         cmocka_unit_test_setup_teardown(health_is_told_to_anybody_and_not_recorded, set_up, tear_down),

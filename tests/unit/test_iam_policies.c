@@ -99,7 +99,7 @@ static void policy_of_none(void **state)
     struct fixture *f = *state;
     static const char *const calls[] = {
         "GetPolicy", "DeletePolicy", "TagPolicy&Tags.member.1.Key=a&Tags.member.1.Value=1", "UntagPolicy&TagKeys.member.1=a",
-        "ListPolicyTags", "CreatePolicyVersion&PolicyDocument=" ALLOW_ALL, "GetPolicyVersion&VersionId=v1",
+        "ListPolicyTags", ("CreatePolicyVersion&PolicyDocument=" ALLOW_ALL), "GetPolicyVersion&VersionId=v1",
         "ListPolicyVersions", "SetDefaultPolicyVersion&VersionId=v1", "DeletePolicyVersion&VersionId=v1",
         "ListEntitiesForPolicy",
     };
@@ -120,7 +120,7 @@ static void aws_policies_can_be_read_and_not_changed(void **state)
     struct fixture *f = *state;
     static const char *const calls[] = {
         "DeletePolicy", "TagPolicy&Tags.member.1.Key=a&Tags.member.1.Value=1", "UntagPolicy&TagKeys.member.1=a",
-        "CreatePolicyVersion&PolicyDocument=" ALLOW_ALL, "SetDefaultPolicyVersion&VersionId=v1",
+        ("CreatePolicyVersion&PolicyDocument=" ALLOW_ALL), "SetDefaultPolicyVersion&VersionId=v1",
         "DeletePolicyVersion&VersionId=v1",
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
@@ -502,7 +502,7 @@ static void uses_are_counted_after_any_calls(void **state)
     seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
     print_message("WAYMARK_TEST_SEED=%u\n", seed);
     size_t succeeded = 0;
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 800; i++) {
         const char *o = owners[draw(3)].title, *name = names[draw(3)];
         bool group = strcmp(o, "Group") == 0, role = strcmp(o, "Role") == 0;
         char form[512];
@@ -538,7 +538,7 @@ static void uses_are_counted_after_any_calls(void **state)
             fail_msg("%s was answered %d", form, status);
         succeeded += status == 200;
     }
-    assert_true(succeeded > 200);
+    assert_true(succeeded > 100);
 }
 
 #define POLICY_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)

@@ -287,6 +287,29 @@ static void boundaries_are_put_replaced_and_removed(void **state)
     assert_int_equal(iam(f, "DeleteUserPermissionsBoundary&UserName=none"), 404);
 }
 
+/* No user that the quotas allow is so large; but a document that could not be stored must not be tried. */
+static void a_document_that_grows_too_large_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct wm_buf document;
+    wm_buf_init(&document, WM_MAX_DOCUMENT_BYTES);
+    iam_ok(f, "CreateUser&UserName=u");
+    wm_buf_add_str(&document, stored_document(f, WM_IAM_USER, "u"));
+    const char *at = strstr(wm_buf_cstr(&document), "\"Policies\":{}");
+    assert_non_null(at);
+    wm_buf_truncate(&document, (size_t)(at - document.data));
+    wm_buf_add_str(&document, "\"Attached\":[],\"Policies\":{\"p\":\"");
+    while (document.len < WM_MAX_DOCUMENT_BYTES - 20)
+        wm_buf_add_char(&document, 'x');
+    wm_buf_add_str(&document, "\"}}");
+    store_document(f, WM_IAM_USER, "u", wm_buf_cstr(&document));
+    wm_buf_done(&document);
+    assert_int_equal(iam(f, "TagUser&UserName=u&Tags.member.1.Key=key&Tags.member.1.Value=value"), 409);
+    assert_refused(f, 409, "LimitExceeded", "The user takes more than 262144 bytes");
+    iam_ok(f, "ListUserTags&UserName=u");
+    assert_int_equal(wm_json_get(f->answer, "Tags")->count, 0);
+}
+
 static void an_account_has_a_bounded_number_of_users(void **state)
 {
     struct fixture *f = *state;
@@ -366,6 +389,7 @@ int main(void)
         USER(a_renamed_user_keeps_everything),
         USER(a_user_in_use_is_not_deleted),
         USER(boundaries_are_put_replaced_and_removed),
+        USER(a_document_that_grows_too_large_is_refused),
         USER(an_account_has_a_bounded_number_of_users),
         USER(an_account_has_one_alias),
         USER(records_name_errors_by_their_shape),

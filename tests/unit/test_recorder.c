@@ -600,6 +600,44 @@ static void pause_is_recorded_before_anything_is_retired(void **state)
     wm_recorder_close(r);
 }
 
+static atomic_bool syncs_fail;
+
+static int failing_sync(void *ctx, int fd)
+{
+    return atomic_load(&syncs_fail) ? -EIO : wm_io_posix.fdatasync(ctx, fd);
+}
+
+/* The journal fails while a window is open: its count is in no record, so it is at least in the log. */
+static void folded_calls_that_no_event_tells_of_are_logged(void **state)
+{
+    (void)state;
+    struct wm_io failing = wm_io_posix;
+    failing.fdatasync = failing_sync;
+    const struct wm_recorder_options o = {
+        .data_dir = dir, .io = &failing, .clock = &wm_clock_system, .segment_bytes = 64u * 1024u, .fold_window_ms = 3600000};
+    const struct wm_refused_call call = {.source = WM_LIT("192.0.2.1"), .error_code = WM_LIT("InvalidSignatureException")};
+    struct wm_recorder *r = NULL;
+    atomic_store(&syncs_fail, false);
+    log_catch();
+    assert_int_equal(wm_recorder_open(&o, &r, NULL), WM_OK);
+    assert_false(wm_recorder_fold(r, &call)); /* nothing was recorded that it could repeat */
+    wm_recorder_fold_begin(r, &call);
+    for (int i = 0; i < 3; i++)
+        assert_true(wm_recorder_fold(r, &call));
+    atomic_store(&syncs_fail, true);
+    wm_recorder_fold_end(r);
+    struct wm_fold_counts c = wm_recorder_fold_counts(r);
+    assert_int_equal(c.told, 0);
+    assert_int_equal(c.pending, 3); /* kept, though the window is over */
+    assert_false(wm_recorder_fold(r, &call));
+    wm_recorder_close(r);
+    log_release();
+    size_t lost = log_count(" folded-lost "), calls = log_count("calls=3");
+    fclose(log_file);
+    assert_int_equal(lost, 1);
+    assert_int_equal(calls, 1);
+}
+
 int main(void)
 {
     wm_log_set_level(WM_LOG_ERROR);
@@ -618,6 +656,7 @@ int main(void)
         TEST(service_event_changes_the_state_with_its_entry),
         TEST(service_event_of_a_trail_waits_while_it_is_stopped),
         TEST(calls_without_a_record_are_told_of),
+        TEST(folded_calls_that_no_event_tells_of_are_logged),
         TEST(pause_is_recorded_before_anything_is_retired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,18 +197,19 @@ static void a_sealed_text_that_is_no_session_is_not_taken(void **state)
         assert_int_equal(read_token(wm_buf_view(&token), &got), WM_E_INVALID);
     }
     static const struct {
-        size_t at;
+        size_t at, n; /* so many bytes */
         char value;
-    } wrong[] = {{0, 0}, {0, 2}, {1, 0}, {1, 4}, {2, 2}, {10, 0x7f}};
+    } wrong[] = {{0, 1, 0}, {0, 1, 2}, {1, 1, 0}, {1, 1, 4}, {2, 1, 2}, {10, 1, 0x7f}, {11, 4, 0}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        char right = packed.data[wrong[i].at];
-        packed.data[wrong[i].at] = wrong[i].value;
+        char right[4];
+        memcpy(right, packed.data + wrong[i].at, wrong[i].n);
+        memset(packed.data + wrong[i].at, wrong[i].value, wrong[i].n);
         wm_buf_clear(&sealed);
         wm_buf_clear(&token);
         assert_int_equal(wm_seal(master_key, "session-token", ACCOUNT, wm_buf_view(&packed), &sealed), WM_OK);
         wm_base64(&token, sealed.data, sealed.len);
         assert_int_equal(read_token(wm_buf_view(&token), &got), WM_E_INVALID);
-        packed.data[wrong[i].at] = right;
+        memcpy(packed.data + wrong[i].at, right, wrong[i].n);
     }
     wm_buf_done(&sealed);
     wm_buf_done(&packed);
