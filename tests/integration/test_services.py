@@ -42,36 +42,36 @@ def walk_keys(r):
 
 
 def walk_switches(r):
-    """Nothing is called between a stop and a start, so each has its record; test_stop_logging.py has the rest."""
-    for switch, name in (("StartLogging", "demo"), ("StopLogging", ARN), ("StartLogging", "demo"), ("StartLogging", ARN)):
-        assert r.call(switch, Name=name) == {}
-    status = r.call("GetTrailStatus", Name="demo")
-    assert status["IsLogging"] is True and status["StopLoggingTime"] and status["TimeLoggingStopped"]
-    assert r.call("GetEventSelectors", TrailName="demo") == {"TrailARN": ARN, "EventSelectors": [
-        {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": [], "ExcludeManagementEventSources": []}]}
-    for operation, member, more in (("StopLogging", "Name", {}), ("StartLogging", "Name", {}), ("DeleteTrail", "Name", {}),
-                                    ("UpdateTrail", "Name", {"S3BucketName": "b"}), ("GetEventSelectors", "TrailName", {}),
-                                    ("PutEventSelectors", "TrailName", {"EventSelectors": []})):
+    """What is called while the trail is stopped is not in it: test_stop_logging.py."""
+    for switch in "StopLogging", "StartLogging", "StartLogging":
+        assert r.call(switch, Name="demo") == {}
+    status = r.call("GetTrailStatus", Name=ARN)
+    assert status["IsLogging"] is True and status["StopLoggingTime"]
+    for operation, member, more in (
+            ("StopLogging", "Name", {}), ("StartLogging", "Name", {}), ("DeleteTrail", "Name", {}),
+            ("UpdateTrail", "Name", {"S3BucketName": "b"}), ("GetEventSelectors", "TrailName", {}),
+            ("PutEventSelectors", "TrailName", {"EventSelectors": []})):
         r.refuse("TrailNotFoundException", operation, **{member: "none"}, **more)
         r.refuse("InvalidTrailNameException", operation, **{member: "ab"}, **more)
         r.refuse("CloudTrailARNInvalidException", operation, **{member: "arn:aws:x"}, **more)
-    r.refuse("OperationNotPermittedException", "UpdateTrail", Name="demo", S3BucketName="b", IsMultiRegionTrail=False)
-    r.refuse("OperationNotPermittedException", "DeleteTrail", Name=ARN)
-    r.refuse("OperationNotPermittedException", "CreateTrail", Name="more", S3BucketName="b",
-             TagsList=[{"Key": "team", "Value": "audit"}])
+
+
+def walk_settings(r):
+    """A trail of the settings file is changed there."""
+    assert len(r.call("GetEventSelectors", TrailName="demo")["EventSelectors"]) == 1
+    r.refuse("OperationNotPermittedException", "UpdateTrail", Name="demo", S3BucketName="b")
+    r.refuse("OperationNotPermittedException", "DeleteTrail", Name="demo")
+    r.refuse("OperationNotPermittedException", "CreateTrail", Name="more", S3BucketName="b")
     r.refuse("TrailAlreadyExistsException", "CreateTrail", Name="demo", S3BucketName="b")
-    r.refuse("InvalidTrailNameException", "CreateTrail", Name=ARN, S3BucketName="b")
-    r.refuse("InvalidParameterCombinationException", "CreateTrail", Name="more", S3BucketName="b", IsMultiRegionTrail=True,
-             IncludeGlobalServiceEvents=False)
-    r.refuse("OperationNotPermittedException", "PutEventSelectors", TrailName="demo",
-             AdvancedEventSelectors=[{"FieldSelectors": [{"Field": "readOnly", "Equals": ["true"]}]}])
+    r.refuse("OperationNotPermittedException", "PutEventSelectors", TrailName="demo", EventSelectors=[])
     r.refuse("InvalidEventSelectorsException", "PutEventSelectors", TrailName="demo")
 
 
 def walk_cloudtrail(r):
     walk_trails(r)
-    walk_switches(r)
     walk_keys(r)
+    walk_switches(r)
+    walk_settings(r)
     r.refuse("UnknownOperationException", "ListTrails")
 
 
@@ -94,7 +94,7 @@ def walk_sts(r):
 UNKNOWN = {"UnknownOperationException": 404, "InvalidAction": 400}
 STATUSES = {"AccessDenied": 403, "ValidationError": 400, **UNKNOWN}
 SERVICES = {"cloudtrail": (walk_cloudtrail, "2013-11-01"), "sts": (walk_sts, "2011-06-15")}
-WRITES = {"CreateTrail", "DeleteTrail", "PutEventSelectors", "StartLogging", "StopLogging", "UpdateTrail"}
+WRITES = {"StopLogging", "StartLogging", "CreateTrail", "UpdateTrail", "DeleteTrail", "PutEventSelectors"}
 GIVES_ACCESS = {"GetSessionToken"}  # a read, whose answer is recorded all the same
 
 
