@@ -176,7 +176,7 @@ class Cli(Driver):
 class DebianCli(Cli):
     agent = "aws-cli/2.9.19"
     python = "/usr/bin/python3"
-    old = True
+    old = True  # of what we have: it does not show CreatedAt of channels and endpoints, nor take ProvidedContexts
 
 
 class Js(Driver):
