@@ -5,12 +5,12 @@
  *     TARGET.OPERATION[@…] BODY
  *
  * Root calls, or, where CALLER is "k", who has the last credentials that were answered, if they still open anything.
- * `$Name` stands for the last text that an answer had under that name, so that ids and page tokens, which are random, can
- * be meant.
+ * `$Name` stands for the last text that an answer had under that name, so that ids and page tokens, which are random,
+ * can be meant.
  *
- * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; whether it is
- * allowed can be decided; neither a record nor a document of the state has a secret; documents and what refers to them
- * agree.
+ * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; whether it
+ * is allowed can be decided; neither a record nor a document of the state has a secret; documents and what refers to
+ * them agree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
