@@ -10,7 +10,7 @@
 
 /* "Wtrl"; PRAGMA application_id tells this file from any other SQLite file. */
 #define LEDGER_APPLICATION_ID 0x5774726c
-#define LEDGER_VERSION 2
+#define LEDGER_VERSION 3
 /* Another process that is just ending gives the file back soon. */
 #define LEDGER_BUSY_MS 2000
 
@@ -24,12 +24,12 @@
     " sealed_digests INTEGER NOT NULL DEFAULT 0, started_s INTEGER NOT NULL, planned_s INTEGER NOT NULL DEFAULT 0,"  \
     " latest_delivery_s INTEGER NOT NULL DEFAULT 0, latest_digest_s INTEGER NOT NULL DEFAULT 0,"                     \
     " digest_start_s INTEGER NOT NULL, previous_bucket TEXT, previous_key TEXT, previous_hash TEXT,"                 \
-    " previous_signature TEXT, owner_id TEXT NOT NULL, host TEXT NOT NULL,"                                          \
+    " previous_signature TEXT, owner_id TEXT NOT NULL, host TEXT NOT NULL, logging INTEGER,"                         \
     " CHECK (before_records + delivered_records + filtered_records + missed_records = cursor_seq)) STRICT;"          \
     "CREATE TABLE file_plan (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, records INTEGER NOT NULL,"    \
     " filtered INTEGER NOT NULL, number INTEGER NOT NULL, delivered_s INTEGER NOT NULL,"                             \
     " late_before INTEGER NOT NULL, key TEXT NOT NULL, hash TEXT NOT NULL, newest TEXT NOT NULL,"                    \
-    " oldest TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL,"                                            \
+    " oldest TEXT NOT NULL, codec TEXT NOT NULL, level INTEGER NOT NULL, logging INTEGER NOT NULL,"                  \
     " CHECK (records > 0 AND records + filtered = last_seq - first_seq + 1)) STRICT;"                                \
     "CREATE TABLE digest_plan (one INTEGER PRIMARY KEY CHECK (one = 1), end_s INTEGER NOT NULL,"                     \
     " last_file_id INTEGER NOT NULL, n_files INTEGER NOT NULL, bucket TEXT NOT NULL, key TEXT NOT NULL,"              \
@@ -39,9 +39,19 @@
     "CREATE TABLE files (id INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT NOT NULL, key TEXT NOT NULL UNIQUE,"      \
     " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, records INTEGER NOT NULL,"                     \
     " first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, delivered_s INTEGER NOT NULL) STRICT;"                  \
-    "CREATE TABLE untold (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL) STRICT;"                         \
+    "CREATE TABLE untold (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, stopped_before INTEGER NOT NULL,"  \
+    " stopped_behind INTEGER NOT NULL) STRICT;"                                                                      \
     "PRAGMA application_id = 1467249260;"                                                                            \
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
+/* Version 2 knew no trail that was stopped. Ended by ledger_end(). */
+#define LEDGER_FROM_2                                                                                               \
+    "BEGIN IMMEDIATE;"                                                                                              \
+    "ALTER TABLE head ADD COLUMN logging INTEGER;"                                                                  \
+    "UPDATE head SET logging = 1;"                                                                                  \
+    "ALTER TABLE file_plan ADD COLUMN logging INTEGER NOT NULL DEFAULT 1;"                                          \
+    "ALTER TABLE untold ADD COLUMN stopped_before INTEGER NOT NULL DEFAULT 0;"                                      \
+    "ALTER TABLE untold ADD COLUMN stopped_behind INTEGER NOT NULL DEFAULT 0;"                                      \
+    "PRAGMA user_version = 3;"
 
 static_assert(LEDGER_APPLICATION_ID == 1467249260, "the pragma's number");
 
@@ -50,6 +60,7 @@ struct wm_ledger {
     char *path;
     struct wm_ledger_head head;
     uint64_t planned_seq;
+    bool planned_logging;
 };
 
 /* ---- SQLite ---- */
@@ -220,7 +231,7 @@ static enum wm_status ledger_load_head(struct wm_ledger *l, const struct wm_ledg
         l, "SELECT trail, account_id, region, journal_id, cursor_seq, before_records, delivered_records,"
            " filtered_records, missed_records, planned_files, delivered_files, digested_files, digested_records,"
            " sealed_digests, started_s, planned_s, latest_delivery_s, latest_digest_s, digest_start_s,"
-           " previous_bucket, previous_key, previous_hash, previous_signature, owner_id, host FROM head", &st, err);
+           " previous_bucket, previous_key, previous_hash, previous_signature, owner_id, host, logging FROM head", &st, err);
     if (status != WM_OK)
         return status;
     int rc = sqlite3_step(st);
@@ -261,6 +272,8 @@ static enum wm_status ledger_load_head(struct wm_ledger *l, const struct wm_ledg
         status = ledger_corrupt(l, err, "head");
         goto out;
     }
+    h.logging_known = sqlite3_column_type(st, at + 6) != SQLITE_NULL;
+    h.logging = sqlite3_column_int(st, at + 6) != 0;
     l->head = h;
 out:
     (void)sqlite3_finalize(st); /* repeats the step's error */
@@ -271,7 +284,7 @@ out:
 static enum wm_status ledger_audit(struct wm_ledger *l, struct wm_err *err)
 {
     const struct wm_ledger_head *h = &l->head;
-    int64_t wrong = 0, files = 0, records = 0, planned_seq = 0;
+    int64_t wrong = 0, files = 0, records = 0, planned_seq = 0, planned_logging = 0;
     uint64_t counted = h->before_records + h->delivered_records + h->filtered_records + h->missed_records;
     if (counted != h->cursor_seq)
         return wm_fail(err, WM_E_CORRUPT, "ledger %s has counted %llu entries and is at entry %llu: %llu before it began, "
@@ -284,6 +297,9 @@ static enum wm_status ledger_audit(struct wm_ledger *l, struct wm_err *err)
         status = ledger_number(l, "SELECT coalesce(sum(records), 0) FROM files", &records, err);
     if (status == WM_OK)
         status = ledger_number(l, "SELECT coalesce(max(last_seq), 0) FROM file_plan", &planned_seq, err);
+    if (status == WM_OK)
+        status = ledger_number(l, "SELECT coalesce((SELECT logging FROM file_plan ORDER BY last_seq DESC LIMIT 1), logging, 1)"
+                                  " FROM head", &planned_logging, err);
     if (status == WM_OK) /* the first plan begins behind the cursor, each other behind the one before it */
         status = ledger_number(l, "SELECT count(*) FROM file_plan AS p, head WHERE records + filtered <>"
                                   " last_seq - first_seq + 1 OR first_seq - 1 <> coalesce((SELECT max(last_seq) FROM"
@@ -299,6 +315,7 @@ static enum wm_status ledger_audit(struct wm_ledger *l, struct wm_err *err)
     if (wrong)
         return wm_fail(err, WM_E_CORRUPT, "ledger %s has a planned file that does not follow what is before it", l->path);
     l->planned_seq = planned_seq ? (uint64_t)planned_seq : h->cursor_seq;
+    l->planned_logging = planned_logging != 0;
     return WM_OK;
 }
 
@@ -338,6 +355,8 @@ enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity 
             status = ledger_make(l, who, first_cursor_seq, now_s, err);
     } else if (application != LEDGER_APPLICATION_ID) {
         status = wm_fail(err, WM_E_INVALID, "%s is another program's SQLite file", path);
+    } else if (version == 2) {
+        status = ledger_end(l, ledger_exec(l, LEDGER_FROM_2, err), err);
     } else if (version != LEDGER_VERSION) {
         status = wm_fail(err, WM_E_UNSUPPORTED, "ledger %s has version %lld, this program knows %d", path,
                          (long long)version, LEDGER_VERSION);
@@ -384,6 +403,17 @@ static enum wm_status ledger_apply(struct wm_ledger *l, const char *sql, const u
     return ledger_run(l, st, err);
 }
 
+enum wm_status wm_ledger_begin(struct wm_ledger *l, bool logging, struct wm_err *err)
+{
+    WM_ASSERT(!l->head.logging_known && l->planned_seq == l->head.cursor_seq);
+    enum wm_status status = ledger_apply(l, "UPDATE head SET logging = ?1", (uint64_t[]){logging}, 1, err);
+    if (status == WM_OK) {
+        l->head.logging = l->planned_logging = logging;
+        l->head.logging_known = true;
+    }
+    return status;
+}
+
 enum wm_status wm_ledger_skip(struct wm_ledger *l, uint64_t seq, uint64_t filtered, struct wm_err *err)
 {
     WM_ASSERT(l->planned_seq == l->head.cursor_seq && seq > l->head.cursor_seq);
@@ -402,13 +432,18 @@ uint64_t wm_ledger_planned_seq(const struct wm_ledger *l)
     return l->planned_seq;
 }
 
+bool wm_ledger_planned_logging(const struct wm_ledger *l)
+{
+    return l->planned_logging;
+}
+
 static enum wm_status ledger_insert_plan(struct wm_ledger *l, const struct wm_ledger_file_plan *p, struct wm_err *err)
 {
     sqlite3_stmt *st = NULL;
     enum wm_status status =
         ledger_prepare(l, "INSERT INTO file_plan (first_seq, last_seq, records, filtered, number, delivered_s, key, hash,"
-                          " newest, oldest, codec, level, late_before)"
-                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                          " newest, oldest, codec, level, late_before, logging)"
+                          " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                        &st, err);
     if (status != WM_OK)
         return status;
@@ -425,6 +460,7 @@ static enum wm_status ledger_insert_plan(struct wm_ledger *l, const struct wm_le
     bind_text(st, 11, p->codec);
     bind_i64(st, 12, p->level);
     bind_i64(st, 13, p->late_before.ns);
+    bind_u64(st, 14, p->logging);
     return ledger_run(l, st, err);
 }
 
@@ -447,6 +483,7 @@ enum wm_status wm_ledger_plan_file(struct wm_ledger *l, const struct wm_ledger_f
         l->head.planned_s = p->delivered_s;
         l->head.planned_files++;
         l->planned_seq = p->last_seq;
+        l->planned_logging = p->logging;
     }
     return status;
 }
@@ -457,7 +494,7 @@ enum wm_status wm_ledger_file_plan(struct wm_ledger *l, uint64_t after_seq, stru
     struct wm_ledger_file_plan p = {0};
     sqlite3_stmt *st = NULL;
     enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, records, filtered, number, delivered_s, level,"
-                                              " key, hash, newest, oldest, codec, late_before FROM file_plan WHERE last_seq > ?1"
+                                              " key, hash, newest, oldest, codec, late_before, logging FROM file_plan WHERE last_seq > ?1"
                                               " ORDER BY first_seq LIMIT 1", &st, err);
     if (status != WM_OK)
         return status;
@@ -475,6 +512,7 @@ enum wm_status wm_ledger_file_plan(struct wm_ledger *l, uint64_t after_seq, stru
     p.delivered_s = sqlite3_column_int64(st, 5);
     p.level = sqlite3_column_int(st, 6);
     p.late_before.ns = sqlite3_column_int64(st, 12);
+    p.logging = sqlite3_column_int(st, 13) != 0;
     if (!column_copy(st, 7, p.key, sizeof p.key) || !column_copy(st, 8, p.hash, sizeof p.hash) ||
         !column_copy(st, 9, p.newest, sizeof p.newest) || !column_copy(st, 10, p.oldest, sizeof p.oldest) ||
         !column_copy(st, 11, p.codec, sizeof p.codec)) {
@@ -510,17 +548,19 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
     if (status == WM_OK)
         status = ledger_prepare(l, "UPDATE head SET cursor_seq = ?1, delivered_records = delivered_records + ?2,"
                                    " filtered_records = filtered_records + ?3, delivered_files = delivered_files + 1,"
-                                   " latest_delivery_s = ?4", &st, err);
+                                   " latest_delivery_s = ?4, logging = ?5", &st, err);
     if (status == WM_OK) {
         bind_u64(st, 1, p.last_seq);
         bind_u64(st, 2, p.records);
         bind_u64(st, 3, p.filtered);
         bind_i64(st, 4, now_s);
+        bind_u64(st, 5, p.logging);
         status = ledger_run(l, st, err);
     }
     status = ledger_end(l, status, err);
     if (status == WM_OK) {
         l->head.cursor_seq = p.last_seq;
+        l->head.logging = p.logging;
         l->head.delivered_records += p.records;
         l->head.filtered_records += p.filtered;
         l->head.delivered_files++;
@@ -532,7 +572,7 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
 /* ---- what was missed ---- */
 
 enum wm_status wm_ledger_missed(struct wm_ledger *l, uint64_t seq, const struct wm_ledger_file_plan *instead,
-                                struct wm_err *err)
+                                bool logging, struct wm_err *err)
 {
     uint64_t first_seq = l->head.cursor_seq + 1, missed = seq - l->head.cursor_seq;
     bool planned = l->planned_seq > l->head.cursor_seq;
@@ -544,44 +584,50 @@ enum wm_status wm_ledger_missed(struct wm_ledger *l, uint64_t seq, const struct 
     if (status == WM_OK && instead)
         status = ledger_insert_plan(l, instead, err);
     if (status == WM_OK)
-        status = ledger_apply(l, "UPDATE head SET cursor_seq = ?1, missed_records = missed_records + ?2",
-                              (uint64_t[]){seq, missed}, 2, err);
+        status = ledger_apply(l, "UPDATE head SET cursor_seq = ?1, missed_records = missed_records + ?2, logging = ?3",
+                              (uint64_t[]){seq, missed, logging}, 3, err);
     if (status == WM_OK)
-        status = ledger_apply(l, "INSERT INTO untold VALUES (?1, ?2)", (uint64_t[]){first_seq, seq}, 2, err);
+        status = ledger_apply(l, "INSERT INTO untold VALUES (?1, ?2, ?3, ?4)",
+                              (uint64_t[]){first_seq, seq, !l->head.logging, !logging}, 4, err);
     status = ledger_end(l, status, err);
     if (status == WM_OK) {
         l->head.cursor_seq = seq;
         l->head.missed_records += missed;
-        if (l->planned_seq < seq)
+        l->head.logging = logging;
+        if (l->planned_seq <= seq) {
             l->planned_seq = seq;
+            l->planned_logging = logging;
+        }
     }
     return status;
 }
 
-enum wm_status wm_ledger_untold(struct wm_ledger *l, uint64_t *out_first_seq, uint64_t *out_last_seq, struct wm_err *err)
+enum wm_status wm_ledger_untold(struct wm_ledger *l, struct wm_ledger_range *out, struct wm_err *err)
 {
-    uint64_t first = 0, last = 0;
+    struct wm_ledger_range r = {0};
     sqlite3_stmt *st = NULL;
-    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq FROM untold ORDER BY first_seq", &st, err);
+    enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, stopped_before, stopped_behind FROM untold"
+                                              " ORDER BY first_seq", &st, err);
     if (status != WM_OK)
         return status;
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-        if (first && (uint64_t)sqlite3_column_int64(st, 0) != last + 1)
+        if (r.first_seq && (uint64_t)sqlite3_column_int64(st, 0) != r.last_seq + 1)
             break;
-        if (!first)
-            first = (uint64_t)sqlite3_column_int64(st, 0);
-        last = (uint64_t)sqlite3_column_int64(st, 1);
+        if (!r.first_seq) {
+            r.first_seq = (uint64_t)sqlite3_column_int64(st, 0);
+            r.stopped_before = sqlite3_column_int(st, 2) != 0;
+        }
+        r.last_seq = (uint64_t)sqlite3_column_int64(st, 1);
+        r.stopped_behind = sqlite3_column_int(st, 3) != 0;
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         status = ledger_fail(l, err);
     (void)sqlite3_finalize(st); /* repeats the step's error */
-    if (status == WM_OK && !first)
+    if (status == WM_OK && !r.first_seq)
         status = wm_fail(err, WM_E_NOT_FOUND, "nothing was missed that has not been told");
-    if (status == WM_OK) {
-        *out_first_seq = first;
-        *out_last_seq = last;
-    }
+    if (status == WM_OK)
+        *out = r;
     return status;
 }
 

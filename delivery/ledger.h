@@ -45,13 +45,15 @@ struct wm_ledger_head {
     uint64_t cursor_seq;         /* everything up to here is in one of the four counts that follow */
     uint64_t before_records;     /* journaled and gone before the trail began */
     uint64_t delivered_records;  /* in the bucket */
-    uint64_t filtered_records;   /* not for this trail */
+    uint64_t filtered_records;   /* not for this trail: it was stopped */
     uint64_t missed_records;     /* left the journal before they were delivered */
     uint64_t planned_files;      /* ever, with those that were delivered or dropped */
     uint64_t delivered_files;
     uint64_t digested_files;     /* delivered_files - digested_files rows wait for a digest */
     uint64_t digested_records;
     uint64_t sealed_digests;
+    bool logging;                /* behind cursor_seq: StopLogging and StartLogging switch it */
+    bool logging_known;          /* false in a new ledger, until wm_ledger_begin() */
     int64_t started_s;           /* when the trail began */
     char owner_id[WM_UUID_BYTES]; /* made with the ledger: tells it from every other */
     char host[WM_LEDGER_HOST_BYTES]; /* where it was made */
@@ -69,6 +71,7 @@ struct wm_ledger_head {
 struct wm_ledger_file_plan {
     uint64_t first_seq, last_seq;
     uint64_t records, filtered; /* of its entries */
+    bool logging;               /* is the trail behind last_seq? */
     uint64_t number;            /* planned_files when it was planned */
     int64_t delivered_s;
     struct wm_wall_ns late_before; /* records from before it carry the addendum */
@@ -112,6 +115,9 @@ void wm_ledger_close(struct wm_ledger *l); /* NULL allowed */
 /** Valid until the ledger is closed; follows every call that succeeds. */
 const struct wm_ledger_head *wm_ledger_head(const struct wm_ledger *l);
 
+/** A new ledger: is the trail logging where it begins? */
+enum wm_status wm_ledger_begin(struct wm_ledger *l, bool logging, struct wm_err *err) WM_MUST_CHECK;
+
 /**
  * Entries up to seq, of which `filtered` were looked at, hold nothing for the trail. Only while no file is planned.
  * @return WM_E_CORRUPT: these are not all
@@ -120,6 +126,8 @@ enum wm_status wm_ledger_skip(struct wm_ledger *l, uint64_t seq, uint64_t filter
 
 /** How far plans reach: the last plan's end, the cursor when there is none. */
 uint64_t wm_ledger_planned_seq(const struct wm_ledger *l);
+/** Is the trail logging there? */
+bool wm_ledger_planned_logging(const struct wm_ledger *l);
 /** Plan the file behind what is planned already. @return WM_E_CORRUPT: its counts are not those of its entries */
 enum wm_status wm_ledger_plan_file(struct wm_ledger *l, const struct wm_ledger_file_plan *p,
                                    struct wm_err *err) WM_MUST_CHECK;
@@ -135,12 +143,17 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
  * @param instead  the oldest plan reaches beyond seq: what is planned in its place, from seq + 1 to its end, under its
  *                 number and time. NULL: there is no plan; or the oldest one is dropped, which ends at seq, or, when it
  *                 is the only one, before
+ * @param logging  is the trail behind seq?
  */
 enum wm_status wm_ledger_missed(struct wm_ledger *l, uint64_t seq, const struct wm_ledger_file_plan *instead,
-                                struct wm_err *err) WM_MUST_CHECK;
+                                bool logging, struct wm_err *err) WM_MUST_CHECK;
+
+struct wm_ledger_range {
+    uint64_t first_seq, last_seq;
+    bool stopped_before, stopped_behind; /* was the trail, before its first and behind its last entry? */
+};
 /** The oldest missed range that has not been told, neighbours taken together. @return WM_E_NOT_FOUND: there is none */
-enum wm_status wm_ledger_untold(struct wm_ledger *l, uint64_t *out_first_seq, uint64_t *out_last_seq,
-                                struct wm_err *err) WM_MUST_CHECK;
+enum wm_status wm_ledger_untold(struct wm_ledger *l, struct wm_ledger_range *out, struct wm_err *err) WM_MUST_CHECK;
 /** Missed ranges up to last_seq have been told. */
 enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, struct wm_err *err) WM_MUST_CHECK;
 

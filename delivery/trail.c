@@ -401,6 +401,14 @@ static enum wm_status trail_prepare_board(struct wm_trail *t, struct wm_err *err
     return status == WM_OK ? WM_OK : wm_fail(err, status, "the status board does not take trail %s", t->name);
 }
 
+/* A new ledger: under this name there may have been a trail before, which was stopped. */
+static enum wm_status trail_begin(struct wm_trail *t, struct wm_err *err)
+{
+    bool logging = true;
+    enum wm_status status = trail_logging_behind(t, wm_ledger_head(t->own.ledger)->cursor_seq, &logging, err);
+    return status == WM_OK ? wm_ledger_begin(t->own.ledger, logging, err) : status;
+}
+
 static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
 {
     struct wm_journal_stats stats;
@@ -422,8 +430,10 @@ static enum wm_status trail_open(struct wm_trail *t, struct wm_err *err)
     status = trail_hold(t, &gone_seq, err);
     if (status == WM_OK && t->o.may_pause)
         wm_journal_allow_pause(t->o.journal, t->follower);
-    t->own.read_seq = wm_ledger_head(t->own.ledger)->cursor_seq;
     t->own.untold = true; /* perhaps: the first turn looks */
+    if (status == WM_OK && !wm_ledger_head(t->own.ledger)->logging_known)
+        status = trail_begin(t, err);
+    trail_read_behind_plans(t);
     if (status == WM_OK)
         status = trail_find_files(t, err);
     if (status == WM_OK)
@@ -478,6 +488,8 @@ enum wm_status wm_trail_start(const struct wm_trail_options *o, struct wm_trail 
                t->own.board.bucket, t->own.board.codec, (unsigned long long)t->own.board.cursor_seq,
                (unsigned long long)wm_ledger_head(t->own.ledger)->delivered_files,
                (unsigned long long)wm_ledger_head(t->own.ledger)->sealed_digests);
+        if (!t->own.logging)
+            wm_log(WM_EV_LOGGING_STOPPED, "trail=%s seq=%llu", t->name, (unsigned long long)t->own.read_seq);
         status = trail_workers_start(t, err);
         char thread_name[16];
         (void)wm_view_copy(wm_view_sub(wm_view_of(t->follower), 0, sizeof thread_name - 1), thread_name,

@@ -101,6 +101,7 @@ struct wm_trail {
         struct wm_ledger *ledger;
         struct wm_journal_reader *reader; /* NULL after a failure: opened again behind read_seq */
         uint64_t read_seq;                /* the last entry taken into the batch, or skipped */
+        bool logging;                     /* behind it */
         struct wm_entry entry;            /* read and not taken yet: its views live until the reader's next call */
         bool has_entry;
         struct wm_batch batch;
@@ -152,6 +153,10 @@ enum wm_status trail_tell_journal(struct wm_trail *t, uint64_t seq, struct wm_er
 enum wm_status trail_hold(struct wm_trail *t, uint64_t *out_gone_seq, struct wm_err *err) WM_MUST_CHECK;
 /** Read behind read_seq the next time. */
 void trail_reader_close(struct wm_trail *t);
+/** Go on reading behind what the ledger has planned. */
+void trail_read_behind_plans(struct wm_trail *t);
+/** Is the trail logging behind seq? The journal still has what follows. */
+enum wm_status trail_logging_behind(struct wm_trail *t, uint64_t seq, bool *out, struct wm_err *err) WM_MUST_CHECK;
 /** Take the plans that an earlier run left under way into slots. */
 enum wm_status trail_find_files(struct wm_trail *t, struct wm_err *err) WM_MUST_CHECK;
 /**

@@ -34,6 +34,13 @@ void trail_reader_close(struct wm_trail *t)
     t->own.has_entry = false;
 }
 
+void trail_read_behind_plans(struct wm_trail *t)
+{
+    trail_reader_close(t);
+    t->own.read_seq = wm_ledger_planned_seq(t->own.ledger);
+    t->own.logging = wm_ledger_planned_logging(t->own.ledger);
+}
+
 /* ---- entries that have left the journal ---- */
 
 /* While the journal keeps nothing for us it may retire entries at any moment: look again whether it still has what it
@@ -56,12 +63,43 @@ enum wm_status trail_hold(struct wm_trail *t, uint64_t *out_gone_seq, struct wm_
     return WM_OK;
 }
 
-/* Entries up to seq are gone: count them, and owe the record of it. @param instead  as wm_ledger_missed() takes it */
+/*
+ * The first entry behind seq that switches the trail tells what it was before. Where there is none, it is what the state
+ * says, which holds no entry that was not looked at.
+ */
+enum wm_status trail_logging_behind(struct wm_trail *t, uint64_t seq, bool *out, struct wm_err *err)
+{
+    struct wm_trail_logging now = {0};
+    uint64_t last_seq = 0;
+    struct wm_journal_reader *reader = NULL;
+    bool switched = false, logging = true;
+    enum wm_status status = WM_OK;
+    if (t->o.recorder.logging)
+        status = t->o.recorder.logging(t->o.recorder.ctx, t->o.name, &now, &last_seq, err);
+    if (status == WM_OK && now.switched && seq < last_seq)
+        status = wm_journal_reader_open(t->o.journal, seq, &reader, err);
+    while (status == WM_OK && reader && !switched && seq < last_seq) {
+        struct wm_entry e;
+        status = wm_journal_reader_next(reader, &e, err);
+        if (status == WM_OK)
+            status = wm_trail_logging_switched(&e, t->o.name, &switched, &logging, err);
+        seq++;
+    }
+    wm_journal_reader_close(reader);
+    if (status == WM_OK)
+        *out = switched ? !logging : !now.stopped;
+    return status;
+}
+
+/*
+ * Entries up to seq are gone: count them, and owe the record of it.
+ * @param instead  as wm_ledger_missed() takes it   @param logging  is the trail behind them?
+ */
 static enum wm_status plan_miss(struct wm_trail *t, uint64_t seq, const struct wm_ledger_file_plan *instead,
-                                struct wm_err *err)
+                                bool logging, struct wm_err *err)
 {
     uint64_t first_seq = wm_ledger_head(t->own.ledger)->cursor_seq + 1;
-    enum wm_status status = trail_booked(t, wm_ledger_missed(t->own.ledger, seq, instead, err));
+    enum wm_status status = trail_booked(t, wm_ledger_missed(t->own.ledger, seq, instead, logging, err));
     if (status != WM_OK)
         return status;
     t->own.untold = true;
@@ -73,11 +111,11 @@ static enum wm_status plan_miss(struct wm_trail *t, uint64_t seq, const struct w
 
 void trail_tell_missed(struct wm_trail *t)
 {
-    uint64_t first_seq, last_seq;
+    struct wm_ledger_range missed;
     struct wm_err err = {0};
     if (!t->own.untold || !trail_may_try(t, &t->own.telling))
         return;
-    enum wm_status status = wm_ledger_untold(t->own.ledger, &first_seq, &last_seq, &err);
+    enum wm_status status = wm_ledger_untold(t->own.ledger, &missed, &err);
     if (status == WM_E_NOT_FOUND) {
         t->own.untold = false;
         return;
@@ -86,17 +124,19 @@ void trail_tell_missed(struct wm_trail *t)
         struct wm_buf details;
         wm_buf_init(&details, 1024);
         wm_buf_addf(&details, "{\"trailARN\":\"%s\",\"firstSequence\":%llu,\"lastSequence\":%llu,"
-                              "\"missedRecords\":%llu}", t->own.board.arn, (unsigned long long)first_seq,
-                    (unsigned long long)last_seq, (unsigned long long)(last_seq - first_seq + 1));
+                              "\"missedRecords\":%llu%s%s}", t->own.board.arn, (unsigned long long)missed.first_seq,
+                    (unsigned long long)missed.last_seq, (unsigned long long)(missed.last_seq - missed.first_seq + 1),
+                    missed.stopped_before ? ",\"stoppedBefore\":true" : "",
+                    missed.stopped_behind ? ",\"stoppedBehind\":true" : "");
         status = wm_buf_status(&details);
         if (status == WM_OK)
-            status = t->o.recorder.event(t->o.recorder.ctx, "RecordsMissed", wm_buf_view(&details), &err);
+            status = t->o.recorder.event(t->o.recorder.ctx, t->o.name, "RecordsMissed", wm_buf_view(&details), &err);
         else
             (void)wm_fail(&err, status, "no memory to record what was missed");
         wm_buf_done(&details);
     }
     if (status == WM_OK)
-        status = trail_booked(t, wm_ledger_told(t->own.ledger, last_seq, &err));
+        status = trail_booked(t, wm_ledger_told(t->own.ledger, missed.last_seq, &err));
     if (status == WM_OK)
         t->own.telling = (struct trail_trouble){0};
     else
@@ -120,15 +160,18 @@ static enum wm_status reader_failed(struct wm_trail *t, enum wm_status status)
 static enum wm_status read_on(struct wm_trail *t, bool *out_wait, struct wm_err *err)
 {
     uint64_t gone_seq;
+    bool logging;
     *out_wait = t->own.batch.first_seq || t->own.n_slots;
     if (*out_wait)
         return WM_OK;
     enum wm_status status = trail_hold(t, &gone_seq, err);
     if (status != WM_OK || gone_seq <= t->own.read_seq)
         return status; /* it was not gone for good */
-    status = plan_miss(t, gone_seq, NULL, err);
+    status = trail_logging_behind(t, gone_seq, &logging, err);
     if (status == WM_OK)
-        t->own.read_seq = gone_seq;
+        status = plan_miss(t, gone_seq, NULL, logging, err);
+    if (status == WM_OK)
+        trail_read_behind_plans(t);
     return status;
 }
 
@@ -151,12 +194,48 @@ static enum wm_status read_entry(struct wm_trail *t, struct wm_err *err)
     return WM_OK;
 }
 
+/* A file ends behind the record of StopLogging; and what is passed over is booked from time to time. */
+static bool batch_full(const struct wm_trail *t)
+{
+    const struct wm_batch *b = &t->own.batch;
+    return wm_batch_full(b) || (b->records && !t->own.logging) || b->filtered >= t->limits.records;
+}
+
+/*
+ * The entry that was read, into the batch. A trail that is stopped takes nothing of it, but for that which starts it, and
+ * with that begins a file. So a file never spans a stop: whatever its plan covers is in it, and its content needs nothing
+ * but plan and journal.
+ * @return WM_E_FULL: what is in the batch comes first
+ */
+static enum wm_status plan_take(struct wm_trail *t, struct wm_wall_ns wall, struct wm_mono_ns mono, struct wm_err *err)
+{
+    struct wm_entry e = t->own.entry;
+    bool switched, logging = t->own.logging;
+    enum wm_status status = wm_trail_logging_switched(&e, t->o.name, &switched, &logging, err);
+    if (status != WM_OK)
+        return status;
+    if (!t->own.logging && switched && t->own.batch.first_seq)
+        return WM_E_FULL;
+    if (!t->own.logging && !switched)
+        e.record = WM_EMPTY;
+    status = wm_batch_add(&t->own.batch, &e, wall, mono, err);
+    if (status != WM_OK)
+        return status;
+    if (logging != t->own.logging)
+        wm_log(logging ? WM_EV_LOGGING_STARTED : WM_EV_LOGGING_STOPPED, "trail=%s seq=%llu", t->name,
+               (unsigned long long)e.seq);
+    t->own.logging = logging;
+    t->own.read_seq = e.seq;
+    t->own.has_entry = false;
+    return WM_OK;
+}
+
 /* Take entries into the batch until it is full or nothing more is durable. *out_full: plan what is there. */
 static enum wm_status plan_read(struct wm_trail *t, bool *out_full, struct wm_err *err)
 {
     struct wm_wall_ns wall = trail_now(t);
     struct wm_mono_ns mono = trail_mono(t);
-    *out_full = wm_batch_full(&t->own.batch);
+    *out_full = batch_full(t);
     while (!*out_full) { /* bounded by the size of a batch */
         enum wm_status status = read_entry(t, err);
         if (status == WM_E_END)
@@ -170,7 +249,7 @@ static enum wm_status plan_read(struct wm_trail *t, bool *out_full, struct wm_er
             continue;
         }
         if (status == WM_OK)
-            status = wm_batch_add(&t->own.batch, &t->own.entry, wall, mono, err);
+            status = plan_take(t, wall, mono, err);
         if (status == WM_E_FULL) {
             *out_full = true;
             return WM_OK;
@@ -179,9 +258,7 @@ static enum wm_status plan_read(struct wm_trail *t, bool *out_full, struct wm_er
             t->own.fatal = true;
         if (status != WM_OK)
             return status;
-        t->own.read_seq = t->own.entry.seq;
-        t->own.has_entry = false;
-        *out_full = wm_batch_full(&t->own.batch);
+        *out_full = batch_full(t);
     }
     return WM_OK;
 }
@@ -245,8 +322,8 @@ static enum wm_status plan_pack(struct wm_trail *t, struct trail_slot *s, struct
     return status;
 }
 
-/* What the plan says of the closed batch, and a new key. */
-static enum wm_status plan_fill(struct wm_trail *t, struct wm_ledger_file_plan *p, struct wm_err *err)
+/* What the plan says of the closed batch, and a new key. @param logging  is the trail behind it? */
+static enum wm_status plan_fill(struct wm_trail *t, struct wm_ledger_file_plan *p, bool logging, struct wm_err *err)
 {
     const struct wm_batch *b = &t->own.batch;
     char unique[WM_TRAIL_FILE_UNIQUE_CHARS + 1];
@@ -255,6 +332,7 @@ static enum wm_status plan_fill(struct wm_trail *t, struct wm_ledger_file_plan *
     p->last_seq = b->last_seq;
     p->records = b->records;
     p->filtered = b->filtered;
+    p->logging = logging;
     p->late_before = b->late_before;
     p->level = t->o.codec_level;
     trail_hash_text(b->sha256, p->hash);
@@ -298,7 +376,7 @@ static enum wm_status plan_file(struct wm_trail *t, struct wm_err *err)
         p.delivered_s = h->planned_s;
     if (p.delivered_s <= trail_sealed_until_s(t))
         p.delivered_s = trail_sealed_until_s(t) + 1;
-    status = plan_fill(t, &p, err);
+    status = plan_fill(t, &p, t->own.logging, err);
     if (status == WM_OK)
         status = trail_booked(t, wm_ledger_plan_file(t->own.ledger, &p, err));
     if (status != WM_OK)
@@ -360,7 +438,7 @@ static enum wm_status slot_settle(struct wm_trail *t, struct trail_slot *s, stru
 {
     struct wm_ledger_file_plan instead = {.number = s->plan.number, .delivered_s = s->plan.delivered_s};
     uint64_t gone_seq, last_seq = s->plan.last_seq;
-    bool left = false;
+    bool left = false, logging = s->plan.logging;
     enum wm_status status = trail_hold(t, &gone_seq, err);
     if (status != WM_OK)
         return status;
@@ -370,11 +448,12 @@ static enum wm_status slot_settle(struct wm_trail *t, struct trail_slot *s, stru
         left = status == WM_OK && t->own.batch.records > 0;
     } else if (t->own.n_slots == 1) {
         last_seq = gone_seq; /* one gap, one range */
+        status = trail_logging_behind(t, gone_seq, &logging, err);
     }
     if (status == WM_OK && left)
-        status = plan_fill(t, &instead, err);
-    if (status == WM_OK)
-        status = plan_miss(t, left ? gone_seq : last_seq, left ? &instead : NULL, err);
+        status = plan_fill(t, &instead, logging, err);
+    if (status == WM_OK) /* of a file's records but the first, each stands behind one while the trail was logging */
+        status = plan_miss(t, left ? gone_seq : last_seq, left ? &instead : NULL, left || logging, err);
     if (status != WM_OK)
         return status == WM_E_NOT_FOUND ? WM_OK : status; /* more of it is gone by now: once more */
     if (left) {
@@ -420,10 +499,8 @@ enum wm_status trail_advance(struct wm_trail *t, bool drain, int64_t *out_idle_m
     }
     if (!done || t->own.n_slots > t->o.n_stores)
         return WM_OK;
-    if (t->own.read_seq < wm_ledger_planned_seq(t->own.ledger)) {
-        trail_reader_close(t);
-        t->own.read_seq = wm_ledger_planned_seq(t->own.ledger);
-    }
+    if (t->own.read_seq < wm_ledger_planned_seq(t->own.ledger))
+        trail_read_behind_plans(t);
     status = plan_read(t, &full, err);
     if (status != WM_OK)
         return status;

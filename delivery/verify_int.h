@@ -192,6 +192,7 @@ struct verify_step {
 struct verify_gap {
     const struct verify_object *object; /* whose record follows */
     struct verify_range range;
+    bool stopped_before, started_behind; /* the record on that side switched the trail */
 };
 
 /* The numbers of the chain that is being settled. */
@@ -200,9 +201,10 @@ struct verify_sequence {
     bool sure;       /* the next number is last + 1 */
     bool known;      /* last is */
     uint64_t last;   /* the highest so far */
+    bool stopped;    /* its record stopped the trail */
     struct verify_gap *gaps;
     size_t n_gaps, cap_gaps;
-    struct verify_range *missed; /* that the trail says were left out */
+    struct verify_missed *missed; /* that the trail says were left out */
     size_t n_missed, cap_missed;
 };
 

@@ -20,13 +20,15 @@
 /* {"Records":[ is depth 2, a record's members are depth 3. */
 #define DEPTH_RECORDS 2
 #define MISSED "RecordsMissed"
-/* A record is parsed only when it names MISSED. A node of its tree has at least 2 bytes of text, and takes some 150. */
+#define STOP "StopLogging"
+#define START "StartLogging"
+/* A record is parsed only when it names one of these. A node of its tree has at least 2 bytes of text, and takes some 150. */
 #define RECORD_ARENA_BYTES ((size_t)128 * WM_MAX_RECORD_BYTES)
 
 /* ---- 64 bytes ---- */
 
 struct masks {
-    uint64_t quotes, backslashes, opens, closes, names; /* names: the first letter of MISSED */
+    uint64_t quotes, backslashes, opens, closes, names; /* names: 'R' and 'S', the names' first letters, which differ by a bit */
 };
 
 /* A bit for each byte of a word that is c ("Bit Twiddling Hacks", "Determine if a word has a zero byte", the exact form). */
@@ -46,7 +48,7 @@ static inline struct masks masks_of(const char *p)
 {
     const uint64_t fold = 0x2020202020202020u; /* '[' and '{' differ by this bit, as do ']' and '}' */
     return (struct masks){.quotes = mask_of(p, '"', 0), .backslashes = mask_of(p, '\\', 0), .opens = mask_of(p, '{', fold),
-                          .closes = mask_of(p, '}', fold), .names = mask_of(p, MISSED[0], 0)};
+                          .closes = mask_of(p, '}', fold), .names = mask_of(p, 'S', 0x0101010101010101u)};
 }
 
 #ifdef RECORDS_AVX2
@@ -67,10 +69,11 @@ AVX2 struct masks masks_of_avx2(const char *p)
     const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)p);
     const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
     const __m256i low_folded = _mm256_or_si256(low, fold), high_folded = _mm256_or_si256(high, fold);
+    const __m256i one = _mm256_set1_epi8(1);
     return (struct masks){.quotes = mask_of_avx2(low, high, '"'), .backslashes = mask_of_avx2(low, high, '\\'),
                           .opens = mask_of_avx2(low_folded, high_folded, '{'),
                           .closes = mask_of_avx2(low_folded, high_folded, '}'),
-                          .names = mask_of_avx2(low, high, MISSED[0])};
+                          .names = mask_of_avx2(_mm256_or_si256(low, one), _mm256_or_si256(high, one), 'S')};
 }
 
 #endif
@@ -166,25 +169,52 @@ static bool arn_names(struct wm_view arn, struct wm_view trail)
     return at > 0 && wm_view_eq(wm_view_sub(arn, at, arn.len), trail) && wm_view_ends(wm_view_sub(arn, 0, at), ":trail/");
 }
 
-/* An AwsServiceEvent that says which records the trail left out. */
-static enum wm_status numbers_add_missed(struct verify_numbers *n, struct wm_view record, struct wm_view trail)
+static bool is_true(const struct wm_json *object, const char *name)
+{
+    const struct wm_json *b = wm_json_get(object, name);
+    return b && b->type == WM_JSON_BOOL && b->boolean;
+}
+
+/* An AwsServiceEvent that says which records the trail left out. What is none of ours explains nothing. */
+static void numbers_add_missed(struct verify_numbers *n, const struct wm_json *record, struct wm_view trail)
+{
+    const struct wm_json *details = wm_json_get(record, "serviceEventDetails");
+    const struct wm_json *from = wm_json_get(details, "firstSequence"), *to = wm_json_get(details, "lastSequence");
+    int64_t first, last;
+    if (arn_names(wm_json_get_text(details, "trailARN"), trail) && from && to && n->n_missed < VERIFY_MAX_RANGES &&
+        wm_json_to_i64(from, 1, (int64_t)VERIFY_MAX_SEQUENCE, &first) == WM_OK &&
+        wm_json_to_i64(to, first, (int64_t)VERIFY_MAX_SEQUENCE, &last) == WM_OK)
+        n->missed[n->n_missed++] = (struct verify_missed){{(uint64_t)first, (uint64_t)last},
+                                                          is_true(details, "stoppedBefore"),
+                                                          is_true(details, "stoppedBehind")};
+}
+
+/* A call that was carried out and names the trail. */
+static bool is_switch(const struct wm_json *record, const char *name, struct wm_view trail)
+{
+    struct wm_view named = wm_json_get_text(wm_json_get(record, "requestParameters"), "name");
+    return wm_view_eq_str(wm_json_get_text(record, "eventName"), name) &&
+           wm_view_eq_str(wm_json_get_text(record, "eventType"), "AwsApiCall") &&
+           wm_view_eq_str(wm_json_get_text(record, "eventSource"), "cloudtrail.amazonaws.com") &&
+           !wm_json_get(record, "errorCode") && (wm_view_eq(named, trail) || arn_names(named, trail));
+}
+
+/* What a record says of the trail itself, and so of gaps. */
+static enum wm_status numbers_add_told(struct verify_numbers *n, struct wm_view record, struct wm_view trail)
 {
     struct wm_arena a;
     struct wm_json *r = NULL;
-    int64_t first, last;
     if (record.len > WM_MAX_RECORD_BYTES)
         return WM_OK;
     wm_arena_init(&a, RECORD_ARENA_BYTES);
     enum wm_status status = wm_json_parse(&a, record, &r, NULL);
-    /* What is no record of ours explains nothing, and the gap then is a finding. */
     if (status == WM_OK && wm_view_eq_str(wm_json_get_text(r, "eventType"), "AwsServiceEvent") &&
-        wm_view_eq_str(wm_json_get_text(r, "eventName"), MISSED)) {
-        const struct wm_json *details = wm_json_get(r, "serviceEventDetails");
-        const struct wm_json *from = wm_json_get(details, "firstSequence"), *to = wm_json_get(details, "lastSequence");
-        if (arn_names(wm_json_get_text(details, "trailARN"), trail) && from && to && wm_json_to_i64(from, 1, (int64_t)VERIFY_MAX_SEQUENCE, &first) == WM_OK &&
-            wm_json_to_i64(to, first, (int64_t)VERIFY_MAX_SEQUENCE, &last) == WM_OK)
-            numbers_add_range(n->missed, &n->n_missed, (uint64_t)first, (uint64_t)last);
-    }
+        wm_view_eq_str(wm_json_get_text(r, "eventName"), MISSED))
+        numbers_add_missed(n, r, trail);
+    if (status == WM_OK && n->records == 1)
+        n->begins_started = is_switch(r, START, trail);
+    if (status == WM_OK)
+        n->ends_stopped = is_switch(r, STOP, trail);
     wm_arena_done(&a);
     return status == WM_E_NOMEM ? status : WM_OK;
 }
@@ -192,9 +222,10 @@ static enum wm_status numbers_add_missed(struct verify_numbers *n, struct wm_vie
 static void record_ends(struct verify_scan *s, size_t end)
 {
     s->n.records++;
+    s->n.ends_stopped = false;
     numbers_add(&s->n, record_number(s->text.ptr, s->record, end));
     if (s->candidate > s->record && s->candidate < end && s->status == WM_OK)
-        s->status = numbers_add_missed(&s->n, wm_view_sub(s->text, s->record, end + 1), s->trail);
+        s->status = numbers_add_told(&s->n, wm_view_sub(s->text, s->record, end + 1), s->trail);
 }
 
 /* ---- the text ---- */
@@ -206,10 +237,12 @@ void verify_scan_init(struct verify_scan *s, struct wm_view text, struct wm_view
 
 static void scan_names(struct verify_scan *s, uint64_t names)
 {
+    static const struct wm_view told[] = {{MISSED "\"", sizeof MISSED}, {STOP "\"", sizeof STOP}, {START "\"", sizeof START}};
     for (; names; names &= names - 1) {
         size_t at = s->at + (size_t)__builtin_ctzll(names);
-        if (s->text.len - at > sizeof MISSED - 1 && memcmp(s->text.ptr + at, MISSED "\"", sizeof MISSED) == 0)
-            s->candidate = at;
+        for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+            if (s->text.len - at >= told[i].len && memcmp(s->text.ptr + at, told[i].ptr, told[i].len) == 0)
+                s->candidate = at;
     }
 }
 

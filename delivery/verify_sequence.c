@@ -5,7 +5,8 @@
 
 #include "waymark/banned.h"
 
-static void sequence_gap(struct verify *v, const struct verify_object *o, uint64_t first, uint64_t last)
+/* @param started  the record behind it started the trail */
+static void sequence_gap(struct verify *v, const struct verify_object *o, uint64_t first, uint64_t last, bool started)
 {
     struct verify_sequence *q = &v->sequence;
     struct verify_gap *gaps = verify_more(q->gaps, q->n_gaps, &q->cap_gaps, sizeof *gaps);
@@ -15,14 +16,14 @@ static void sequence_gap(struct verify *v, const struct verify_object *o, uint64
         return;
     }
     q->gaps = gaps;
-    q->gaps[q->n_gaps++] = (struct verify_gap){o, {first, last}};
+    q->gaps[q->n_gaps++] = (struct verify_gap){o, {first, last}, q->stopped, started};
 }
 
 static void sequence_missed(struct verify *v, const struct verify_numbers *n)
 {
     struct verify_sequence *q = &v->sequence;
     for (unsigned i = 0; i < n->n_missed; i++) {
-        struct verify_range *missed = verify_more(q->missed, q->n_missed, &q->cap_missed, sizeof *missed);
+        struct verify_missed *missed = verify_more(q->missed, q->n_missed, &q->cap_missed, sizeof *missed);
         v->settled.clean = false; /* the next run must read it again */
         if (!missed) {
             verify_no_memory(v, "ranges that were left out");
@@ -75,32 +76,45 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
         v->settled.clean = false;
     } else {
         if (q->sure && n->first > last + 1)
-            sequence_gap(v, o, last + 1, n->first - 1);
+            sequence_gap(v, o, last + 1, n->first - 1, n->begins_started);
+        q->stopped = false; /* a stop ends a file */
         for (unsigned i = 0; i < n->n_gaps; i++)
-            sequence_gap(v, o, n->gaps[i].first, n->gaps[i].last);
+            sequence_gap(v, o, n->gaps[i].first, n->gaps[i].last, false);
     }
     v->settled.first = v->settled.first ? v->settled.first : n->first;
     v->settled.last = n->highest > last ? n->highest : last;
     q->last = v->settled.last;
     q->known = q->sure = true;
+    q->stopped = n->ends_stopped;
+    if (q->stopped)
+        v->settled.clean = false; /* the next run needs it to know this again */
 }
 
 static int sequence_compare_ranges(const void *left, const void *right)
 {
-    const struct verify_range *a = left, *b = right;
-    return (a->first > b->first) - (a->first < b->first);
+    const struct verify_missed *a = left, *b = right;
+    return (a->range.first > b->range.first) - (a->range.first < b->range.first);
 }
 
-/* Is every number of it in some range? They are in the order of their first numbers. */
-static bool sequence_explained(const struct verify_sequence *q, struct verify_range gap)
+/*
+ * Is every number of it in some range, or in a time when the trail was stopped? Such a time has the stop before it and the
+ * start behind it, be it that one of these is itself in a range, which says so then. Ranges are in the order of their
+ * first numbers.
+ */
+static bool sequence_explained(const struct verify_sequence *q, const struct verify_gap *gap)
 {
-    for (size_t i = 0; i < q->n_missed && q->missed[i].first <= gap.first; i++) {
-        if (q->missed[i].last >= gap.last)
-            return true;
-        if (q->missed[i].last >= gap.first)
-            gap.first = q->missed[i].last + 1;
+    uint64_t at = gap->range.first; /* explained up to there */
+    bool stopped = gap->stopped_before;
+    for (size_t i = 0; i < q->n_missed && at <= gap->range.last && q->missed[i].range.first <= gap->range.last; i++) {
+        const struct verify_missed *m = &q->missed[i];
+        if (m->range.last < at)
+            continue;
+        if (m->range.first > at && !(stopped && m->stopped_before))
+            return false;
+        at = m->range.last + 1;
+        stopped = m->stopped_behind;
     }
-    return false;
+    return at > gap->range.last || (stopped && gap->started_behind);
 }
 
 void verify_sequence_end(struct verify *v)
@@ -111,7 +125,7 @@ void verify_sequence_end(struct verify *v)
     for (size_t i = 0; i < q->n_gaps; i++) {
         const struct verify_gap *g = &q->gaps[i];
         unsigned long long first = g->range.first, last = g->range.last;
-        if (sequence_explained(q, g->range))
+        if (sequence_explained(q, g))
             verify_say(v, true, "explained", g->object->key,
                        "lacks sequence numbers %llu to %llu, which the trail says were left out", first, last);
         else

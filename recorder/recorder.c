@@ -81,8 +81,37 @@ static void note_append(struct recorder *r, enum wm_status status, const struct 
 
 /* ---- what the service itself does ---- */
 
-enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
-                                 struct wm_err *err)
+/* Under the state's lock, where a change, or what a trail is at this point of the journal, matters. */
+static enum wm_status append_event(struct wm_recorder *face, const struct wm_entry *e, struct wm_view trail,
+                                   uint64_t *out_seq, struct wm_err *err)
+{
+    struct wm_trail_logging logging = {0};
+    bool locks = e->n_changes || trail.len;
+    enum wm_status status = WM_OK;
+    if (locks)
+        wm_state_lock(face->state);
+    if (trail.len)
+        status = wm_trail_logging_get(face->state, trail, &logging, err);
+    if (status == WM_OK && logging.stopped)
+        status = wm_fail(err, WM_E_UNAVAILABLE, "the trail is stopped; %.*s is recorded when it is started again",
+                         WM_ARG(e->event_name));
+    if (status == WM_OK && e->n_changes)
+        status = wm_state_reserve(face->state, e->changes, e->n_changes, err);
+    if (status == WM_OK) {
+        status = wm_journal_append(face->journal, e, out_seq, err);
+        if (status != WM_OK) /* that it fits into the room kept for it says nothing of calls */
+            note_append(recorder_of(face), status, err);
+    }
+    if (status == WM_OK && e->n_changes)
+        wm_state_apply(face->state, e->changes, e->n_changes);
+    if (locks)
+        wm_state_unlock(face->state);
+    return status;
+}
+
+/* @param change  NULL: none   @param trail  empty: recorded whatever the trails are */
+static enum wm_status record_event(struct wm_recorder *face, const char *event_name, struct wm_view details,
+                                   const struct wm_change *change, struct wm_view trail, struct wm_err *err)
 {
     struct recorder *r = recorder_of(face);
     char event_id[WM_UUID_BYTES];
@@ -116,16 +145,48 @@ enum wm_status wm_recorder_event(struct wm_recorder *face, const char *event_nam
             .event_name = record.event_name,
             .principal = source,
             .record = wm_buf_view(&text),
+            .changes = change,
+            .n_changes = change ? 1 : 0,
         };
-        status = wm_journal_append(face->journal, &entry, &seq, &why); /* no change: memory has no part in it */
-        if (status != WM_OK) /* that it fits into the room kept for it says nothing of calls */
-            note_append(r, status, &why);
+        status = append_event(face, &entry, trail, &seq, &why);
     }
     wm_buf_done(&text);
     if (status == WM_OK)
         return wm_recorder_commit(face, seq, err);
     if (err)
         *err = why;
+    return status;
+}
+
+enum wm_status wm_recorder_event(struct wm_recorder *r, const char *event_name, struct wm_view details,
+                                 struct wm_err *err)
+{
+    return record_event(r, event_name, details, NULL, WM_EMPTY, err);
+}
+
+enum wm_status wm_recorder_event_change(struct wm_recorder *r, const char *event_name, struct wm_view details,
+                                        const struct wm_change *change, struct wm_err *err)
+{
+    return record_event(r, event_name, details, change, WM_EMPTY, err);
+}
+
+enum wm_status wm_recorder_event_of_trail(struct wm_recorder *r, struct wm_view trail, const char *event_name,
+                                          struct wm_view details, struct wm_err *err)
+{
+    return record_event(r, event_name, details, NULL, trail, err);
+}
+
+enum wm_status wm_recorder_logging(struct wm_recorder *r, struct wm_view trail, struct wm_trail_logging *out,
+                                   uint64_t *out_seq, struct wm_err *err)
+{
+    wm_state_lock(r->state);
+    enum wm_status status = wm_trail_logging_get(r->state, trail, out, err);
+    uint64_t seq = wm_journal_appended(r->journal);
+    wm_state_unlock(r->state);
+    if (status == WM_OK)
+        status = wm_recorder_commit(r, seq, err);
+    if (status == WM_OK)
+        *out_seq = seq;
     return status;
 }
 

@@ -78,6 +78,8 @@ enum wm_status wm_access_ask(const struct wm_access *q, const struct wm_demand *
         return WM_E_NOMEM;
     *out = (struct wm_policy_request){.action = d->action, .resource = authorize_resource(d), .keys = keys, .n_keys = n};
     out->principal.arn = p->identity.arn;
+    if (p->identity.type == WM_IDENTITY_USER || p->identity.type == WM_IDENTITY_ASSUMED_ROLE)
+        out->principal.unique_id = p->unique_id;
     out->principal.account_id = p->identity.account_id;
     if (p->identity.type == WM_IDENTITY_ASSUMED_ROLE)
         out->principal.role_arn = p->iam_arn;
@@ -178,6 +180,7 @@ struct wm_view wm_authorize_message(const struct wm_access *q, const struct wm_d
         [WM_DECIDED_DENIED] = "an identity-based policy",
         [WM_DECIDED_DENIED_BOUNDARY] = "a permissions boundary",
         [WM_DECIDED_DENIED_SESSION] = "a session policy",
+        [WM_DECIDED_DENIED_SETTINGS] = "the settings of this server (audit.locked)",
     };
     const struct wm_demand *d = decided->demand;
     WM_ASSERT(d && decided->decision != WM_DECIDED_ALLOWED);

@@ -73,6 +73,8 @@ static const struct setting server_rows[] = {
     {.key = "journal.reads_when_full", .type = SETTING_CHOICE, .offset = AT(journal.reads_when_full),
      .fallback = "refuse", .expected = "refuse|answer",
      .help = "answer: calls that cannot change anything are answered, unrecorded, when nothing can be recorded"},
+    {.key = "audit.locked", .type = SETTING_BOOL, .offset = AT(audit.locked), .fallback = "false",
+     .help = "true: nobody, root included, may stop, change or remove a trail by a call"},
     {.key = "keys.passphrase_file", .type = SETTING_TEXT, .offset = AT(keys.passphrase_file), .fallback = "",
      .help = "encrypts private keys; default: the systemd credential waymark.passphrase, or in the clear"},
     {.key = "keys.token", .type = SETTING_TEXT, .offset = AT(keys.token), .fallback = "", .valid = config_text_token,

@@ -180,6 +180,27 @@ static bool dispatch_permit(struct dispatch *p)
     return false;
 }
 
+/*
+ * What could take records away from a trail, while the settings lock it: before any policy, and to root as well, since
+ * whoever administrates here is whom the audit is about.
+ * @return true: it may run, as far as that goes
+ */
+static bool dispatch_unlocked(struct dispatch *p)
+{
+    struct wm_call *c = &p->call;
+    struct wm_demands demands;
+    if (!c->env->audit_locked || !c->operation->audit)
+        return true;
+    const struct wm_access access = {
+        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    const struct wm_decided locked = {.decision = WM_DECIDED_DENIED_SETTINGS, .demand = &demands.all[0]};
+    if (wm_service_demands(p->r->route.service, c, &demands) == WM_OK)
+        dispatch_refuse(p, WM_REFUSE_DENIED, wm_authorize_message(&access, &locked));
+    else
+        dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
+    return false;
+}
+
 static void dispatch_write_reply(struct dispatch *p)
 {
     struct wm_request *r = p->r;
@@ -394,14 +415,17 @@ static void dispatch_name(struct dispatch *p)
 static bool dispatch_refused(const struct dispatch *p, uint8_t network[WM_IP_BYTES], struct wm_refused_call *out)
 {
     const struct wm_request *r = p->r;
+    bool proven = p->call.identity.type != WM_IDENTITY_UNKNOWN;
     if (p->ran || !p->d->record || p->reply.http_status >= 500)
         return false;
+    if (proven && r->route.operation && r->route.operation->audit)
+        return false; /* whoever is known and reaches for the audit itself is recorded each time */
     bool known = wm_ip_network(r->source_ip, network);
     *out = (struct wm_refused_call){
         .source = r->source_ip,
         .network = known ? (struct wm_view){(const char *)network, WM_IP_BYTES} : WM_EMPTY,
         .principal = r->principal,
-        .proven = p->call.identity.type != WM_IDENTITY_UNKNOWN,
+        .proven = proven,
         .event_source = r->route.service ? wm_view_of(r->route.service->event_source) : WM_EMPTY,
         .event_name = r->event_name,
         .error_code = wm_view_of(p->reply.error_code),
@@ -506,7 +530,7 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
     runs = dispatch_confirm(p) && runs;
     if (p->call.identity.type == WM_IDENTITY_ROOT)
         p->call.identity.user_name = wm_iam_alias(state, p->call.arena);
-    p->ran = runs && dispatch_permit(p);
+    p->ran = runs && dispatch_unlocked(p) && dispatch_permit(p);
     if (p->ran && p->call.operation->run(&p->call, &p->reply) != WM_OK)
         dispatch_refuse(p, WM_REFUSE_INTERNAL, WM_LIT("The operation failed inside the server"));
     dispatch_note_use(p);

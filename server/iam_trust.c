@@ -2,7 +2,9 @@
  * Whom a role trusts. A trust policy names users and roles by their ARNs, which are made of names; but what is trusted is
  * the user that had the name when the policy was written, and not another that is given it later (IAM User Guide, "AWS
  * JSON policy elements: Principal": the ARN is transformed to the unique id when the policy is saved). So a role keeps the
- * ids beside the text, and where an ARN is no longer the same user's, the id stands in its place, which nobody has.
+ * ids beside the text, and where an ARN is no longer the same user's, the id stands in its place. Whoever has the id yet,
+ * under another name, is trusted as before; of one that is gone nobody has it. (Where AWS shows the new ARN of a user who was
+ * renamed, the id is shown here.)
  */
 #include "waymark/bounds.h"
 #include "waymark/iam.h"

@@ -161,6 +161,39 @@ static enum wm_status record_event(void *arg, const char *name, struct wm_view d
     return wm_recorder_event(arg, name, details, err);
 }
 
+static enum wm_status record_event_of_trail(void *arg, struct wm_view trail, const char *name, struct wm_view details,
+                                            struct wm_err *err)
+{
+    return wm_recorder_event_of_trail(arg, trail, name, details, err);
+}
+
+static enum wm_status trail_logging(void *arg, struct wm_view trail, struct wm_trail_logging *out, uint64_t *out_seq,
+                                    struct wm_err *err)
+{
+    return wm_recorder_logging(arg, trail, out, out_seq, err);
+}
+
+/*
+ * The lock on the audit's own operations is a setting, so nobody changes it by a call. Whoever does by the file and a
+ * restart is recorded before a call is served under it.
+ */
+static enum wm_status record_audit_lock(struct daemon *d, struct wm_err *err)
+{
+    static const char locked[] = "{\"locked\":true}", open[] = "{\"locked\":false}";
+    struct wm_change change = {WM_LIT("waymark.audit"), WM_LIT("lock"), wm_view_of(d->config->audit.locked ? locked : open)};
+    struct wm_view before = WM_LIT(open);
+    wm_state_lock(d->recorder->state);
+    (void)wm_state_get(d->recorder->state, change.kind, change.id, &before); /* else as before there was a lock */
+    bool was_locked = !wm_view_eq_str(before, open);
+    wm_state_unlock(d->recorder->state);
+    if (was_locked == d->config->audit.locked)
+        return WM_OK;
+    wm_log(WM_EV_AUDIT_LOCK, "locked=%s", d->config->audit.locked ? "yes" : "no");
+    return wm_recorder_event_change(d->recorder, "AuditLockChanged",
+                                    was_locked ? WM_LIT("{\"locked\":false,\"before\":true}")
+                                               : WM_LIT("{\"locked\":true,\"before\":false}"), &change, err);
+}
+
 /* That the keys could not be opened belongs into the trail; it is told once somebody has mended it. */
 static void record_refusal(struct daemon *d, const struct wm_err *why)
 {
@@ -296,7 +329,7 @@ static enum wm_status trail_open(struct daemon *d, const struct wm_config_trail 
         .journal = d->recorder->journal,
         .board = d->recorder->board,
         .signer = d->signer,
-        .recorder = {record_event, d->recorder},
+        .recorder = {record_event_of_trail, trail_logging, d->recorder},
         .clock = &wm_clock_system,
     };
     for (; o.n_stores < (size_t)t->uploads; o.n_stores++) { /* a handle for each upload at a time */
@@ -339,6 +372,7 @@ static enum wm_status listener_start(struct daemon *d, struct wm_err *err)
         .account_id = wm_view_of(c->account_id),
         .region = wm_view_of(c->region),
         .clock = &wm_clock_system,
+        .audit_locked = c->audit.locked,
     };
     const struct wm_server_options server = {
         .listen = c->listen,
@@ -395,6 +429,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 
     for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
         status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
+    if (status == WM_OK && c->journal.enabled)
+        status = record_audit_lock(d, err);
     if (status != WM_OK)
         return status;
     struct wm_err why = {0};

@@ -44,11 +44,38 @@ static const char *not_ready(const struct wm_monitor *m)
     return wm_journal_refuses(m->dispatcher->recorder->journal, NULL) ? "the journal takes no entries" : NULL;
 }
 
-static void answer_health(struct wm_request *r, const char *trouble)
+struct stopped {
+    struct wm_board *board;
+    bool any;
+};
+
+/* A document that is none counts as well: somebody is to look. */
+static bool stopped_one(void *arg, struct wm_view id, struct wm_view text)
+{
+    struct stopped *s = arg;
+    struct wm_trail_logging l = {.stopped = true};
+    struct wm_board_trail t;
+    (void)!wm_trail_logging_read(text, &l, NULL);
+    s->any = l.stopped && wm_board_find_trail(s->board, id, &t); /* a trail that was taken out of the settings is none */
+    return !s->any;
+}
+
+/* Calls are served, so a probe is content; who reads it is told that they do not reach every trail. */
+static const char *ready_remark(const struct wm_monitor *m)
+{
+    struct wm_recorder *recorder = m->dispatcher->recorder;
+    struct stopped s = {recorder->board, false};
+    wm_state_lock(recorder->state);
+    wm_state_each(recorder->state, WM_LIT(WM_TRAIL_LOGGING_KIND), WM_EMPTY, stopped_one, &s);
+    wm_state_unlock(recorder->state);
+    return s.any ? "ok, but a trail is stopped" : "ok";
+}
+
+static void answer_health(struct wm_request *r, const char *trouble, const char *remark)
 {
     r->route.protocol = &plain;
     r->status = trouble ? 503 : 200;
-    wm_buf_addf(&r->out, "%s\n", trouble ? trouble : "ok");
+    wm_buf_addf(&r->out, "%s\n", trouble ? trouble : remark);
 }
 
 /* ---- the status ---- */
@@ -259,6 +286,22 @@ static void add_newest_digest(struct status *s, struct wm_json *trail, const str
     set_time(s, o, "end", t->digest_end);
 }
 
+/* Shown as what its API says, at once; the trail itself may still be on its way there. */
+static void add_logging(struct status *s, struct wm_json *o, const struct wm_board_trail *t)
+{
+    struct wm_state *state = s->m->dispatcher->recorder->state;
+    struct wm_trail_logging l = {0};
+    wm_state_lock(state);
+    enum wm_status status = wm_trail_logging_get(state, wm_view_of(t->name), &l, NULL);
+    wm_state_unlock(state);
+    wm_json_set_bool(s->arena, o, "logging", !l.stopped && status == WM_OK);
+    set_time(s, o, "stopped", l.stopped ? l.ended : (struct wm_wall_ns){0});
+    if (status != WM_OK)
+        add_problem(s, wm_arena_printf(s->arena, "trail %s: whether it is logging cannot be told", t->name));
+    else if (l.stopped)
+        add_problem(s, wm_arena_printf(s->arena, "trail %s is stopped: nothing is delivered until StartLogging", t->name));
+}
+
 static void add_trail(struct status *s, struct wm_json *list, const struct wm_board_trail *t, bool paused)
 {
     struct wm_json *o = wm_json_push(list, wm_json_new(s->arena, WM_JSON_OBJECT));
@@ -269,6 +312,7 @@ static void add_trail(struct status *s, struct wm_json *list, const struct wm_bo
     set_text(s, o, "bucket", t->bucket);
     set_text(s, o, "prefix", t->prefix);
     set_text(s, o, "codec", t->codec);
+    add_logging(s, o, t);
     set_time(s, o, "latestDelivery", t->latest_delivery);
     set_time(s, o, "latestDeliveryAttempt", t->latest_delivery_attempt);
     set_text(s, o, "latestDeliveryError", t->latest_delivery_error);
@@ -363,7 +407,7 @@ static void answer_status(const struct wm_monitor *m, struct wm_request *r)
     if (wm_arena_status(&r->arena) == WM_OK && wm_buf_status(&r->out) == WM_OK)
         return;
     wm_buf_clear(&r->out); /* too little memory for a status is a status, too */
-    answer_health(r, "there is no memory for the status");
+    answer_health(r, "there is no memory for the status", "");
 }
 
 bool wm_monitor_answer(const struct wm_monitor *m, struct wm_sigv4_cache *cache, struct wm_request *r)
@@ -375,7 +419,9 @@ bool wm_monitor_answer(const struct wm_monitor *m, struct wm_sigv4_cache *cache,
             return false;
         answer_status(m, r);
     } else {
-        answer_health(r, wm_view_eq_str(r->path, "/livez") ? not_alive(m) : not_ready(m));
+        bool live = wm_view_eq_str(r->path, "/livez");
+        const char *trouble = live ? not_alive(m) : not_ready(m);
+        answer_health(r, trouble, live || trouble ? "ok" : ready_remark(m));
     }
     wm_uuid(r->request_id);
     return true;

@@ -2,8 +2,8 @@
  * Who a trust policy means: how principals are written, and who is one of them. (IAM User Guide, "AWS JSON policy
  * elements: Principal".)
  *
- * An ARN is compared as it stands, and a unique id, which a saved trust policy has in the place of an ARN whose owner is
- * gone (waymark/iam.h), with ARNs too: so it is nobody's.
+ * An ARN is compared as it stands. A saved trust policy has the unique id of whom it meant in the place of an ARN that is
+ * no longer his (waymark/iam.h): he is trusted under another name, and nobody else is under the old one.
  */
 #include "server/policy_int.h"
 
@@ -78,7 +78,8 @@ bool wm_policy_principal_is(const struct wm_policy_principal *p, const struct wm
     case WM_PRINCIPAL_ACCOUNT:
         return wm_view_eq(p->id, q->principal.account_id);
     case WM_PRINCIPAL_ARN:
-        return wm_view_eq(p->id, q->principal.arn) || wm_view_eq(p->id, q->principal.role_arn);
+        return wm_view_eq(p->id, q->principal.arn) || wm_view_eq(p->id, q->principal.role_arn) ||
+               wm_view_eq(p->id, q->principal.unique_id);
     case WM_PRINCIPAL_SERVICE:
         return wm_view_eq(p->id, q->principal.service);
     }

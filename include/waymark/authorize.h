@@ -91,6 +91,7 @@ enum wm_decision {
     WM_DECIDED_DENIED,              /* an explicit deny in an identity-based policy */
     WM_DECIDED_DENIED_BOUNDARY,
     WM_DECIDED_DENIED_SESSION,
+    WM_DECIDED_DENIED_SETTINGS,     /* audit.locked, which stands above all policies */
 };
 
 struct wm_decided {

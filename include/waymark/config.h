@@ -87,6 +87,9 @@ struct wm_config {
         const char *reads_when_full;        /* "refuse" or "answer" */
     } journal;
     struct {
+        bool locked;              /* nobody may stop, change or remove a trail by a call */
+    } audit;
+    struct {
         const char *passphrase_file; /* encrypts key files; "": the systemd credential, if there is one */
         const char *token;           /* pkcs11: URI; "": the keys are in files */
         const char *token_module;    /* path of its PKCS#11 module */

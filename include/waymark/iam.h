@@ -105,7 +105,7 @@ enum wm_status wm_iam_trusted(struct wm_state *s, struct wm_arena *a, struct wm_
                               struct wm_json **out, struct wm_err *err) WM_MUST_CHECK;
 /**
  * The trust policy of a role as it holds now, which is what GetRole shows and AssumeRole asks: the text as it was given,
- * but the unique id of whoever had an ARN, where that is gone or another's today. Nobody has that id.
+ * but the unique id of whoever had an ARN, where that is gone or another's today.
  * @param role  its document
  * @locks state held
  */

@@ -69,6 +69,7 @@ struct wm_policy_request {
     struct {                       /* who asks; only trust policies look at it */
         struct wm_view arn;        /* of the user, the root ("…:root") or the session ("…:assumed-role/ROLE/SESSION") */
         struct wm_view role_arn;   /* of a session: the ARN of its role, path and all; else empty */
+        struct wm_view unique_id;  /* AIDA… of the user, AROA… of a session's role; else empty */
         struct wm_view account_id; /* empty when a service asks */
         struct wm_view service;    /* "trail.amazonaws.com" when a service asks, else empty */
     } principal;

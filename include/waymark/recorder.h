@@ -17,6 +17,7 @@
 #include "waymark/journal.h"
 #include "waymark/state.h"
 #include "waymark/status.h"
+#include "waymark/trail_logging.h"
 
 struct wm_recorder {
     struct wm_journal *journal;
@@ -133,5 +134,21 @@ void wm_recorder_fold_end(struct wm_recorder *r);
  */
 enum wm_status wm_recorder_event(struct wm_recorder *r, const char *event_name, struct wm_view details,
                                  struct wm_err *err) WM_MUST_CHECK;
+/** As wm_recorder_event(), with a change of the state: both or neither. @locks takes state, then journal.mu */
+enum wm_status wm_recorder_event_change(struct wm_recorder *r, const char *event_name, struct wm_view details,
+                                        const struct wm_change *change, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * As wm_recorder_event(), of what only this trail's own readers need: not while it is stopped, when it would not get there.
+ * @return also WM_E_UNAVAILABLE: the trail is stopped   @locks takes state, then journal.mu
+ */
+enum wm_status wm_recorder_event_of_trail(struct wm_recorder *r, struct wm_view trail, const char *event_name,
+                                          struct wm_view details, struct wm_err *err) WM_MUST_CHECK;
+
+/**
+ * Is the trail logging behind entry *out_seq, which is durable, and no entry behind it is in what the state says?
+ * @thread any that holds no lock, for it waits on the disk   @locks takes state, then journal.mu
+ */
+enum wm_status wm_recorder_logging(struct wm_recorder *r, struct wm_view trail, struct wm_trail_logging *out,
+                                   uint64_t *out_seq, struct wm_err *err) WM_MUST_CHECK;
 
 #endif

@@ -39,6 +39,7 @@ struct wm_service_env {
     struct wm_board *board;
     const struct wm_clock *clock;
     const uint8_t *master_key;   /* 32 bytes: secrets given to callers are derived from it, never stored */
+    bool audit_locked;           /* nobody may stop, change or remove a trail: see wm_operation, audit */
     struct wm_wall_ns root_since; /* when root's credentials were made */
 };
 
@@ -123,6 +124,7 @@ struct wm_operation {
                                      it is never answered without one */
     int http_status;              /* of success: 200, 202, 204 */
     const struct wm_member *input; /* ended by a row without a name; NULL: no input */
+    bool audit;                   /* it can take records away from a trail: refused to everybody while audit.locked */
     /** Output members never written to a record: dotted paths, lists are walked; ended by NULL; NULL: none. */
     const char *const *secret_output;
     /**

@@ -13,6 +13,13 @@
  * entries that are not what was planned, a ledger whose counts do not add up) makes the trail stand still until a
  * restart.
  *
+ * StopLogging and StartLogging reach the trail by the journal: their entries switch it where they stand. That of a stop is
+ * the last that is delivered, at once, and that of the start is the first again; what stands between is passed over and
+ * counted as filtered, whatever it is, the service's own events too: an operator who stops a trail wants nothing of it, and
+ * the two records around the gap in the numbers say who did and when. What a stopped trail has missed (below) it tells when
+ * it is started again, since no sooner it would get there. Digests go on at their pace while a trail is stopped, so that
+ * the chain has no end at which something could be cut off unseen.
+ *
  * Entries can leave the journal without the trail: while it is out of the settings, or when the journal, at its limit,
  * was told to go on without it. Then it goes on from the oldest entry that is kept. What it has missed is counted, and
  * recorded in the trail itself as an event RecordsMissed with the range.
@@ -28,15 +35,21 @@
 #include "waymark/signer.h"
 #include "waymark/status.h"
 #include "waymark/store.h"
+#include "waymark/trail_logging.h"
 
 /* S3 clients gain little from more; each has a connection and a compressed file in memory. */
 #define WM_TRAIL_MAX_UPLOADS 16
 
 struct wm_trail;
 
-/** Record what a trail did, durably (recorder.h, wm_recorder_event). */
+/** What a trail asks of the recorder (recorder.h has the contracts). */
 struct wm_trail_recorder {
-    enum wm_status (*event)(void *ctx, const char *event_name, struct wm_view details, struct wm_err *err);
+    /** wm_recorder_event_of_trail(); NULL: what is missed is only logged */
+    enum wm_status (*event)(void *ctx, struct wm_view trail, const char *event_name, struct wm_view details,
+                            struct wm_err *err);
+    /** wm_recorder_logging(); NULL: the state says of no trail that it was stopped */
+    enum wm_status (*logging)(void *ctx, struct wm_view trail, struct wm_trail_logging *out, uint64_t *out_seq,
+                              struct wm_err *err);
     void *ctx;
 };
 
@@ -60,7 +73,7 @@ struct wm_trail_options {
     struct wm_board *board;
     struct wm_signer *signer;
     bool may_pause;                /* a full journal may go on without this trail (journal.h, wm_journal_notice) */
-    struct wm_trail_recorder recorder; /* event NULL: what is missed is only logged */
+    struct wm_trail_recorder recorder;
     const struct wm_clock *clock;
     int64_t retry_min_ms, retry_max_ms; /* backoff; 0: 200 and 60,000 */
 };

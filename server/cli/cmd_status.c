@@ -308,6 +308,12 @@ static void print_trails(const struct wm_json *list)
         print_field(t, "bucket", "?");
         (void)fputs(", ", stdout);
         print_lag(t);
+        if (!is_true(t, "logging")) {
+            (void)fputs(", ", stdout);
+            print_word(RED, "STOPPED");
+            (void)fputs(" at ", stdout);
+            print_field(t, "stopped", "an unknown time");
+        }
         (void)fputs("\n           ", stdout);
         print_numbers(t, counts, " + ");
         print_complete(t);

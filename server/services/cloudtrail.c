@@ -1,10 +1,12 @@
 /*
- * AWS CloudTrail, 2013-11-01: the trails and their public keys, as the delivery side posts them on the status board.
+ * AWS CloudTrail, 2013-11-01: the trails and their public keys, as the delivery side posts them on the status board; the
+ * table of the service. What switches or changes a trail is in cloudtrail_control.c.
  *
  * Shapes and rules: CloudTrail API Reference (DescribeTrails, GetTrail, GetTrailStatus, ListPublicKeys); statuses: the
  * same pages, which print 400 for every modelled exception. Texts are AWS's where they are known.
  */
-#include "waymark/service.h"
+#include "server/services/cloudtrail_int.h"
+#include "waymark/trail_logging.h"
 #include "waymark/trail_name.h"
 
 #include "waymark/banned.h"
@@ -17,8 +19,7 @@
 
 /* ---- names ---- */
 
-/* True when it can name a trail; otherwise the reply is the refusal. */
-static bool check_name(struct wm_call *c, struct wm_reply *r, struct wm_view name)
+bool cloudtrail_check_name(struct wm_call *c, struct wm_reply *r, struct wm_view name)
 {
     if (wm_view_starts(name, "arn:")) {
         if (wm_trail_arn_valid(name))
@@ -36,11 +37,10 @@ static bool check_name(struct wm_call *c, struct wm_reply *r, struct wm_view nam
     return false;
 }
 
-/* True when there is such a trail; otherwise the reply is the refusal. */
-static bool find_trail(struct wm_call *c, struct wm_reply *r, struct wm_board_trail *out)
+bool cloudtrail_find(struct wm_call *c, struct wm_reply *r, const char *member, struct wm_board_trail *out)
 {
-    struct wm_view name = wm_json_get_text(c->params, "Name");
-    if (!check_name(c, r, name))
+    struct wm_view name = wm_json_get_text(c->params, member);
+    if (!cloudtrail_check_name(c, r, name))
         return false;
     if (wm_board_find_trail(c->env->board, name, out))
         return true;
@@ -115,7 +115,7 @@ static enum wm_status describe_trails(struct wm_call *c, struct wm_reply *r)
 {
     const struct wm_json *names = wm_json_get(c->params, "trailNameList");
     for (const struct wm_json *n = names ? names->first : NULL; n; n = n->next)
-        if (!check_name(c, r, n->text))
+        if (!cloudtrail_check_name(c, r, n->text))
             return WM_OK;
     struct wm_board_trail *trails = wm_arena_alloc(c->arena, WM_BOARD_MAX_TRAILS * sizeof *trails);
     if (!trails)
@@ -133,7 +133,7 @@ static enum wm_status describe_trails(struct wm_call *c, struct wm_reply *r)
 static enum wm_status get_trail(struct wm_call *c, struct wm_reply *r)
 {
     struct wm_board_trail t;
-    if (!find_trail(c, r, &t))
+    if (!cloudtrail_find(c, r, "Name", &t))
         return WM_OK;
     r->document = wm_json_new(c->arena, WM_JSON_OBJECT);
     wm_json_set(r->document, "Trail", show_trail(c, &t));
@@ -143,22 +143,28 @@ static enum wm_status get_trail(struct wm_call *c, struct wm_reply *r)
 static enum wm_status get_trail_status(struct wm_call *c, struct wm_reply *r)
 {
     struct wm_board_trail t;
+    struct wm_trail_logging logging;
     const struct wm_wall_ns never = {0};
-    if (!find_trail(c, r, &t))
+    if (!cloudtrail_find(c, r, "Name", &t))
         return WM_OK;
+    enum wm_status status = wm_trail_logging_get(c->state, wm_view_of(t.name), &logging, NULL);
+    if (status != WM_OK)
+        return status;
+    struct wm_wall_ns started = logging.started.ns ? logging.started : t.started; /* a trail begins logging */
     struct wm_json *o = wm_json_new(c->arena, WM_JSON_OBJECT);
-    wm_json_set_bool(c->arena, o, "IsLogging", true); /* a trail on the board is one that runs */
+    wm_json_set_bool(c->arena, o, "IsLogging", !logging.stopped);
     set_text(c, o, "LatestDeliveryError", t.latest_delivery_error);
     set_time(c, o, "LatestDeliveryTime", t.latest_delivery);
-    set_time(c, o, "StartLoggingTime", t.started);
+    set_time(c, o, "StartLoggingTime", started);
+    set_time(c, o, "StopLoggingTime", logging.ended);
     set_time(c, o, "LatestDigestDeliveryTime", t.latest_digest);
     set_text(c, o, "LatestDigestDeliveryError", t.latest_digest_error);
     set_legacy_time(c, o, "LatestDeliveryAttemptTime", t.latest_delivery_attempt);
     set_legacy_time(c, o, "LatestNotificationAttemptTime", never);
     set_legacy_time(c, o, "LatestNotificationAttemptSucceeded", never);
     set_legacy_time(c, o, "LatestDeliveryAttemptSucceeded", t.latest_delivery);
-    set_legacy_time(c, o, "TimeLoggingStarted", t.started);
-    set_legacy_time(c, o, "TimeLoggingStopped", never);
+    set_legacy_time(c, o, "TimeLoggingStarted", started);
+    set_legacy_time(c, o, "TimeLoggingStopped", logging.ended);
     r->document = o;
     return wm_arena_status(c->arena);
 }
@@ -204,16 +210,19 @@ static enum wm_status list_public_keys(struct wm_call *c, struct wm_reply *r)
 /* ---- permission ---- */
 
 /*
- * The trail that parameter "Name" names, by name or ARN. Service Authorization Reference, "AWS CloudTrail": resource type
+ * The trail that parameter "Name" or "TrailName" names, by name or ARN. Service Authorization Reference, "AWS CloudTrail": resource type
  * trail, but for DescribeTrails and ListPublicKeys, which have none. An ARN is made of its name, so it tells nothing.
  */
 static enum wm_status demand_trail(struct wm_call *c, struct wm_demands *out)
 {
     struct wm_view name = wm_json_get_text(c->params, "Name"), region = c->env->region;
+    if (!name.len)
+        name = wm_json_get_text(c->params, "TrailName");
     if (!wm_view_starts(name, "arn:"))
         name = wm_arena_printf(c->arena, "arn:%s:cloudtrail:%.*s:%.*s:trail/%.*s", wm_arn_partition(region),
                                WM_ARG(region), WM_ARG(c->env->account_id), WM_ARG(name));
     (void)wm_demand_add(out, WM_EMPTY, name); /* trails have no tags here */
+    out->request_tags = wm_json_get(c->params, "TagsList"); /* of CreateTrail */
     return WM_OK;
 }
 
@@ -239,11 +248,34 @@ static const struct wm_member list_public_keys_input[] = {
 
 static const struct wm_operation operations[] = {
     {
+        .name = "CreateTrail",
+        .http_status = 200,
+        .input = cloudtrail_create_trail_input,
+        .demands = demand_trail,
+        .run = cloudtrail_create_trail,
+    },
+    {
+        .name = "DeleteTrail",
+        .http_status = 200,
+        .input = get_trail_input,
+        .audit = true,
+        .demands = demand_trail,
+        .run = cloudtrail_change_trail,
+    },
+    {
         .name = "DescribeTrails",
         .read_only = true,
         .http_status = 200,
         .input = describe_trails_input,
         .run = describe_trails,
+    },
+    {
+        .name = "GetEventSelectors",
+        .read_only = true,
+        .http_status = 200,
+        .input = cloudtrail_get_event_selectors_input,
+        .demands = demand_trail,
+        .run = cloudtrail_get_event_selectors,
     },
     {
         .name = "GetTrail",
@@ -267,6 +299,37 @@ static const struct wm_operation operations[] = {
         .http_status = 200,
         .input = list_public_keys_input,
         .run = list_public_keys,
+    },
+    {
+        .name = "PutEventSelectors",
+        .http_status = 200,
+        .input = cloudtrail_put_event_selectors_input,
+        .audit = true,
+        .demands = demand_trail,
+        .run = cloudtrail_put_event_selectors,
+    },
+    {
+        .name = "StartLogging",
+        .http_status = 200,
+        .input = get_trail_input,
+        .demands = demand_trail,
+        .run = cloudtrail_start_logging,
+    },
+    {
+        .name = "StopLogging",
+        .http_status = 200,
+        .input = get_trail_input,
+        .audit = true,
+        .demands = demand_trail,
+        .run = cloudtrail_stop_logging,
+    },
+    {
+        .name = "UpdateTrail",
+        .http_status = 200,
+        .input = cloudtrail_update_trail_input,
+        .audit = true,
+        .demands = demand_trail,
+        .run = cloudtrail_change_trail,
     },
 };
 

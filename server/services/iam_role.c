@@ -73,10 +73,14 @@ const struct wm_member iam_put_role_boundary_input[] = {IAM_ROLE_NAME, IAM_ARN("
 
 /* ---- what callers see ---- */
 
+/* Empty where it was not used in the last 400 days: API Reference, "RoleLastUsed". */
 static void show_last_used(struct wm_call *c, struct wm_json *shown, const struct wm_json *used)
 {
     static const char *const names[] = {"LastUsedDate", "Region", NULL};
-    wm_json_set(shown, "RoleLastUsed", iam_pick(c, used, names)); /* empty where it was never used */
+    struct wm_wall_ns when;
+    bool known = used && wm_time_parse(wm_json_get_text(used, "LastUsedDate"), &when) == WM_OK &&
+                 wm_wall_seconds(c->now) - wm_wall_seconds(when) < 400 * 86400;
+    wm_json_set(shown, "RoleLastUsed", iam_pick(c, known ? used : NULL, names));
 }
 
 static enum wm_status show_trust(struct wm_call *c, struct wm_json *shown, const struct wm_json *stored)

@@ -11,6 +11,9 @@
 
 #include "waymark/banned.h"
 
+/* Of policies, for one page. */
+#define MOST_EVALUATIONS 10000u
+
 /* ---- inputs ---- */
 
 /* prefix:Operation, 3 to 128 characters. */
@@ -208,8 +211,13 @@ static enum wm_status simulate_one(struct wm_call *c, const struct iam_simulatio
     return status == WM_OK ? wm_arena_status(c->arena) : status;
 }
 
-/* Every action on every resource, in that order; a position is the number of the pair. A page ends, too, when it has
- * used half of the call's memory. */
+/* A page ends before it takes more than half of the call's memory, or holds up other calls: some 10 ms. */
+static bool is_enough(const struct wm_call *c, const struct iam_simulation *s, const struct wm_page *page)
+{
+    return page->list->count * (s->principal.n_policies + 1) > MOST_EVALUATIONS || c->arena->used > c->arena->max / 2;
+}
+
+/* Every action on every resource, in that order; a position is the number of the pair. */
 static enum wm_status simulate_page(struct wm_call *c, const struct iam_simulation *s, struct wm_page *page)
 {
     static const struct wm_json everything = {.type = WM_JSON_STRING, .text = {"*", 1}};
@@ -224,7 +232,7 @@ static enum wm_status simulate_page(struct wm_call *c, const struct iam_simulati
             struct wm_json *result = NULL;
             if (n++ < skip)
                 continue;
-            bool full = page->list->count && c->arena->used > c->arena->max / 2;
+            bool full = page->list->count && is_enough(c, s, page);
             enum wm_status status = full ? WM_OK : simulate_one(c, s, a->text, r->text, &result);
             page->more = full;
             if (status != WM_OK || full || !wm_page_takes(page, result))

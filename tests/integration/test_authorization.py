@@ -1,5 +1,6 @@
 """Who may do what: an administrator sets up people and roles with boto3, they call with boto3, the AWS CLI and the JS SDK,
 and the record of each refusal says what its caller was told. One server for all."""
+import http.client
 import json
 import os
 import time
@@ -245,6 +246,55 @@ def test_access_from_a_place_over_tls_at_a_time(user, channels):
                      {"sourceIPAddress": "203.0.113.77"})
     check_denied(late, denied(late.client().describe_channel, Id="red-1"),
                  not_allowed(late, "mediapackage:DescribeChannel", name), {"sourceIPAddress": "127.0.0.1"})
+
+
+def test_tls_must_be_said_by_every_proxy(server, user, channels):
+    """A line that the caller sent stands before the proxy's own."""
+    who = user("tls", policy(statement("Allow", "*", condition={"Bool": {"aws:SecureTransport": "true"}})))
+    headers = server.signed("GET", "/channels/red-1", key_id=who.key_id, secret=who.secret)
+    for lines, status in ((["https"], 200), (["https", "http"], 403), (["http", "https"], 403), (["https", "https"], 200),
+                          ([], 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        connection.putrequest("GET", "/channels/red-1", skip_host="Host" in headers)
+        for name, value in [*headers.items(), *(("X-Forwarded-Proto", line) for line in lines)]:
+            connection.putheader(name, value)
+        connection.endheaders()
+        reply = connection.getresponse()
+        assert (lines, reply.status) == (lines, status), reply.read()
+        connection.close()
+
+
+def test_a_simulation_says_beforehand_what_happens(user, iam, channels):
+    """SimulatePrincipalPolicy, given what the request would have, and then the call."""
+    who = user("asked", policy(
+        statement("Allow", "mediapackage:Describe*"),
+        statement("Allow", "mediapackage:UpdateChannel",
+                  condition={"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}}),
+        statement("Allow", "mediapackage:RotateChannelCredentials", condition={"IpAddress": {"aws:SourceIp": "127.0.0.1"}}),
+        statement("Deny", "*", channels["blue-1"], {"StringEquals": {"aws:username": "asked"}})), tags={"team": "red"})
+    client = who.client()
+    calls = {"DescribeChannel": client.describe_channel, "UpdateChannel": client.update_channel,
+             "RotateChannelCredentials": client.rotate_channel_credentials, "DeleteChannel": client.delete_channel}
+    seen = set()
+    for name, team in (("red-2", "red"), ("blue-1", "blue")):
+        entries = [{"ContextKeyName": k, "ContextKeyValues": [v], "ContextKeyType": t} for k, v, t in (
+            ("aws:ResourceTag/team", team, "string"), ("aws:SourceIp", "127.0.0.1", "ip"))]
+        said_before = iam.simulate_principal_policy(
+            PolicySourceArn=who.arn, ActionNames=[f"mediapackage:{operation}" for operation in calls],
+            ResourceArns=[channels[name]], ContextEntries=entries)["EvaluationResults"]
+        assert len(said_before) == len(calls) and not any(r["MissingContextValues"] for r in said_before)
+        for (operation, call), result in zip(calls.items(), said_before):
+            assert result["EvalActionName"] == f"mediapackage:{operation}"
+            try:
+                call(Id=name)
+                happened = "allowed"
+            except botocore.exceptions.ClientError as e:
+                text = e.response["Error"]["Message"]
+                happened = "explicitDeny" if "explicit deny" in text else "implicitDeny"
+                assert e.response["Error"]["Code"] == "AccessDeniedException", text
+            assert (operation, name, happened) == (operation, name, result["EvalDecision"])
+            seen.add(happened)
+    assert seen == {"allowed", "explicitDeny", "implicitDeny"}
 
 
 def test_an_administrator_of_all_but_identities(server, user, iam):

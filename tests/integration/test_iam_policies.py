@@ -107,6 +107,38 @@ def test_what_a_simulation_says_is_what_happens(module_server, of):
     root.delete_group(GroupName="team")
 
 
+def test_who_takes_over_a_name_is_not_trusted_and_who_gives_it_up_is(module_server):
+    """A role trusts whom its policy meant when it was written."""
+    root = module_server.client("iam")
+
+    def may_assume():
+        sts = module_server.client("sts", (key["AccessKeyId"], key["SecretAccessKey"]))
+        try:
+            sts.assume_role(RoleArn=f"{IAM}role/door", RoleSessionName="session")
+        except botocore.exceptions.ClientError as e:
+            assert e.response["Error"]["Code"] == "AccessDenied", e
+            return False
+        return True
+
+    first = root.create_user(UserName="ann")["User"]
+    key = root.create_access_key(UserName="ann")["AccessKey"]
+    root.create_role(RoleName="door", AssumeRolePolicyDocument=json.dumps(trust(first["Arn"])))
+    assert may_assume()
+    root.update_user(UserName="ann", NewUserName="bea")
+    assert may_assume()
+    assert root.get_role(RoleName="door")["Role"]["AssumeRolePolicyDocument"] == trust(first["UserId"])
+    firsts, second = key, root.create_user(UserName="ann")["User"]
+    key = root.create_access_key(UserName="ann")["AccessKey"]
+    assert second["Arn"] == first["Arn"] and not may_assume()
+    root.update_assume_role_policy(RoleName="door", PolicyDocument=json.dumps(trust(second["Arn"])))
+    assert may_assume()
+    root.delete_access_key(UserName="bea", AccessKeyId=firsts["AccessKeyId"])
+    root.delete_access_key(UserName="ann", AccessKeyId=key["AccessKeyId"])
+    for name in ("ann", "bea"):
+        root.delete_user(UserName=name)
+    root.delete_role(RoleName="door")
+
+
 def try_to(call, **members):
     try:
         call(**members)

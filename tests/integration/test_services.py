@@ -41,10 +41,38 @@ def walk_keys(r):
     r.refuse("InvalidTokenException", "ListPublicKeys", NextToken="zzz")
 
 
+def walk_switches(r):
+    """What is called while the trail is stopped is not in it: test_stop_logging.py."""
+    for switch in "StopLogging", "StartLogging", "StartLogging":
+        assert r.call(switch, Name="demo") == {}
+    status = r.call("GetTrailStatus", Name=ARN)
+    assert status["IsLogging"] is True and status["StopLoggingTime"]
+    for operation, member, more in (
+            ("StopLogging", "Name", {}), ("StartLogging", "Name", {}), ("DeleteTrail", "Name", {}),
+            ("UpdateTrail", "Name", {"S3BucketName": "b"}), ("GetEventSelectors", "TrailName", {}),
+            ("PutEventSelectors", "TrailName", {"EventSelectors": []})):
+        r.refuse("TrailNotFoundException", operation, **{member: "none"}, **more)
+        r.refuse("InvalidTrailNameException", operation, **{member: "ab"}, **more)
+        r.refuse("CloudTrailARNInvalidException", operation, **{member: "arn:aws:x"}, **more)
+
+
+def walk_settings(r):
+    """A trail of the settings file is changed there."""
+    assert len(r.call("GetEventSelectors", TrailName="demo")["EventSelectors"]) == 1
+    r.refuse("OperationNotPermittedException", "UpdateTrail", Name="demo", S3BucketName="b")
+    r.refuse("OperationNotPermittedException", "DeleteTrail", Name="demo")
+    r.refuse("OperationNotPermittedException", "CreateTrail", Name="more", S3BucketName="b")
+    r.refuse("TrailAlreadyExistsException", "CreateTrail", Name="demo", S3BucketName="b")
+    r.refuse("OperationNotPermittedException", "PutEventSelectors", TrailName="demo", EventSelectors=[])
+    r.refuse("InvalidEventSelectorsException", "PutEventSelectors", TrailName="demo")
+
+
 def walk_cloudtrail(r):
     walk_trails(r)
     walk_keys(r)
-    r.refuse("UnknownOperationException", "PutEventSelectors", TrailName="demo", EventSelectors=[])
+    walk_switches(r)
+    walk_settings(r)
+    r.refuse("UnknownOperationException", "ListTrails")
 
 
 def walk_sts(r):
@@ -66,6 +94,7 @@ def walk_sts(r):
 UNKNOWN = {"UnknownOperationException": 404, "InvalidAction": 400}
 STATUSES = {"AccessDenied": 403, "ValidationError": 400, **UNKNOWN}
 SERVICES = {"cloudtrail": (walk_cloudtrail, "2013-11-01"), "sts": (walk_sts, "2011-06-15")}
+WRITES = {"StopLogging", "StartLogging", "CreateTrail", "UpdateTrail", "DeleteTrail", "PutEventSelectors"}
 GIVES_ACCESS = {"GetSessionToken"}  # a read, whose answer is recorded all the same
 
 
@@ -85,7 +114,7 @@ def test_every_operation_and_its_record(module_server, client, service):
         model = driver.model.operation_model(operation)
         asked = recorded(model.input_shape, members) if known and model.input_shape else None
         told = recorded(model.output_shape, answer) if answer and operation in GIVES_ACCESS else None
-        return {"eventName": operation, "eventSource": f"{service}.amazonaws.com", "readOnly": known,
+        return {"eventName": operation, "eventSource": f"{service}.amazonaws.com", "readOnly": known and operation not in WRITES,
                 "requestParameters": asked or None, "responseElements": told,
                 "errorCode": refused.code if refused else None, "errorMessage": refused.message if refused else None}
 

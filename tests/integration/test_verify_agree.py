@@ -984,6 +984,86 @@ def numbers_that_were_not_all_left_out(t):
     return [t.files[1][0]]
 
 
+def switched(name, trail=TRAIL, **more):
+    """What makes a record that of the call; its number stays the last member."""
+    def change(record):
+        record.update(eventSource="cloudtrail.amazonaws.com", eventName=name, eventType="AwsApiCall",
+                      requestParameters={"name": trail}, **more, waymarkSequence=record.pop("waymarkSequence"))
+    return change
+
+
+def stopped_between_digests(t, stop, start, missed=None):
+    """A gap between two digests, with these two records beside it."""
+    t.number = 1
+    t.seal()
+    t.number += 20
+    t.seal()
+    t.set_records(0, -1, lambda records: stop(records[-1]))
+    t.set_records(1, 0, lambda records: start(records[0]))
+    if missed:
+        details = {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, **missed}
+        t.set_records(1, 1, lambda records: records[0].update(
+            eventType="AwsServiceEvent", eventName="RecordsMissed", serviceEventDetails=details,
+            waymarkSequence=records[0].pop("waymarkSequence")))
+    t.reseal(0)
+
+
+def nothing(record):
+    pass
+
+
+@case(rc=0, digests=0)
+def numbers_of_a_stopped_trail(t):
+    stopped_between_digests(t, switched("StopLogging", "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL),
+                            switched("StartLogging"))
+    return []
+
+
+@case(digests=0)
+def numbers_behind_a_stop_without_a_start(t):
+    stopped_between_digests(t, switched("StopLogging"), nothing)
+    return [t.files[1][0]]
+
+
+@case(digests=0)
+def numbers_before_a_start_without_a_stop(t):
+    stopped_between_digests(t, nothing, switched("StartLogging"))
+    return [t.files[1][0]]
+
+
+@case(digests=0)
+def numbers_behind_a_stop_that_was_refused(t):
+    stopped_between_digests(t, switched("StopLogging", errorCode="AccessDeniedException"), switched("StartLogging"))
+    return [t.files[1][0]]
+
+
+@case(digests=0)
+def numbers_while_another_trail_was_stopped(t):
+    stopped_between_digests(t, switched("StopLogging", "x"), switched("StartLogging", "x"))
+    return [t.files[1][0]]
+
+
+@case(rc=0, digests=0)
+def numbers_of_a_stopped_trail_whose_start_was_missed(t):
+    stopped_between_digests(t, switched("StopLogging"), nothing,
+                            {"firstSequence": 10, "lastSequence": 24, "stoppedBefore": True})
+    return []
+
+
+@case(digests=0)
+def numbers_lost_between_a_stop_and_what_was_missed(t):
+    stopped_between_digests(t, switched("StopLogging"), nothing, {"firstSequence": 10, "lastSequence": 24})
+    return [t.files[1][0]]
+
+
+@case(digests=0)
+def a_file_that_was_taken_away_while_stopped(t):
+    """The gap is explained, and what is missing from the bucket is missing all the same."""
+    stopped_between_digests(t, switched("StopLogging"), switched("StartLogging"))
+    t.bucket.remove(t.files[0][0])
+    return [t.files[0][0]]
+
+
 # ---- a part only -----------------------------------------------------------------------------------------------------
 
 def with_a_second_trail(t):

@@ -169,9 +169,16 @@ void rig_open_journal(struct rig *r)
         fail_msg("%s", err.message);
 }
 
-static enum wm_status rig_event(void *ctx, const char *name, struct wm_view details, struct wm_err *err)
+static enum wm_status rig_event(void *ctx, struct wm_view trail, const char *name, struct wm_view details,
+                                struct wm_err *err)
 {
     struct rig *r = ctx;
+    WM_ASSERT(wm_view_eq_str(trail, "studio"));
+    pthread_mutex_lock(&r->logging_mu);
+    bool stopped = r->logging.stopped;
+    pthread_mutex_unlock(&r->logging_mu);
+    if (stopped)
+        return wm_fail(err, WM_E_UNAVAILABLE, "the trail is stopped");
     if (atomic_fetch_sub(&r->events_fail, 1) > 0)
         return wm_fail(err, WM_E_FULL, "the journal is full");
     (void)snprintf(r->event, sizeof r->event, "%s %.*s", name, WM_ARG(details));
@@ -179,9 +186,23 @@ static enum wm_status rig_event(void *ctx, const char *name, struct wm_view deta
     return WM_OK;
 }
 
+static enum wm_status rig_logging(void *ctx, struct wm_view trail, struct wm_trail_logging *out, uint64_t *out_seq,
+                                  struct wm_err *err)
+{
+    struct rig *r = ctx;
+    (void)err;
+    WM_ASSERT(wm_view_eq_str(trail, "studio"));
+    pthread_mutex_lock(&r->logging_mu);
+    *out = r->logging;
+    *out_seq = r->last_seq;
+    pthread_mutex_unlock(&r->logging_mu);
+    return WM_OK;
+}
+
 int rig_setup(void **state)
 {
     struct rig *r = calloc(1, sizeof *r);
+    pthread_mutex_init(&r->logging_mu, NULL);
     scratch_make(&r->scratch);
     r->clock = (struct wm_clock){test_wall, test_mono, &r->time};
     r->board = wm_board_new();
@@ -206,7 +227,7 @@ int rig_setup(void **state)
         .journal = r->journal,
         .board = r->board,
         .signer = r->signer,
-        .recorder = {rig_event, r},
+        .recorder = {rig_event, rig_logging, r},
         .clock = &r->clock,
         .retry_min_ms = 5,
         .retry_max_ms = 40,
@@ -250,15 +271,16 @@ int rig_teardown(void **state)
     wm_signer_close(r->signer);
     wm_board_free(r->board);
     scratch_remove(&r->scratch);
+    pthread_mutex_destroy(&r->logging_mu);
     free(r);
     return 0;
 }
 
-/* A record per number, some of them long, durable when it returns. */
-void rig_append(struct rig *r, unsigned n)
+static void rig_append_entries(struct rig *r, unsigned n, const struct wm_change *change)
 {
     struct wm_buf record;
     struct wm_err err = {0};
+    uint64_t last_seq = r->last_seq;
     wm_buf_init(&record, WM_MAX_RECORD_BYTES);
     for (unsigned i = 0; i < n; i++) {
         struct wm_wall_ns now = wm_clock_wall(&r->clock);
@@ -272,14 +294,38 @@ void rig_append(struct rig *r, unsigned n)
                     "\"pad\":\"%0*d\"}", time,
                     (unsigned long long)r->appended, uuid, r->appended % 97 == 0 ? 9000 : 40, 0);
         struct wm_entry e = {.time = now, .event_source = WM_LIT("mediapackage.amazonaws.com"),
-                             .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record)};
+                             .event_name = WM_LIT("CreateChannel"), .record = wm_buf_view(&record),
+                             .changes = change, .n_changes = change ? 1 : 0};
         wm_journal_await_room(r->journal);
-        if (wm_journal_append(r->journal, &e, &r->last_seq, &err) != WM_OK)
+        if (wm_journal_append(r->journal, &e, &last_seq, &err) != WM_OK)
             fail_msg("%s", err.message);
     }
     wm_buf_done(&record);
-    if (n && wm_journal_commit(r->journal, r->last_seq, &err) != WM_OK)
+    if (n && wm_journal_commit(r->journal, last_seq, &err) != WM_OK)
         fail_msg("%s", err.message);
+    pthread_mutex_lock(&r->logging_mu);
+    r->last_seq = last_seq;
+    pthread_mutex_unlock(&r->logging_mu);
+}
+
+/* A record per number, some of them long, durable when it returns. */
+void rig_append(struct rig *r, unsigned n)
+{
+    rig_append_entries(r, n, NULL);
+}
+
+void rig_switch(struct rig *r, const char *trail, bool stop)
+{
+    char document[WM_TRAIL_LOGGING_BYTES];
+    struct wm_trail_logging l = {.stopped = stop, .switched = true, .started = {1}, .ended = {1}};
+    size_t len = wm_trail_logging_write(&l, document);
+    struct wm_change change = {WM_LIT(WM_TRAIL_LOGGING_KIND), wm_view_of(trail), {document, len}};
+    if (strcmp(trail, "studio") == 0) { /* as the state: it may know of an entry that is not yet durable */
+        pthread_mutex_lock(&r->logging_mu);
+        r->logging = l;
+        pthread_mutex_unlock(&r->logging_mu);
+    }
+    rig_append_entries(r, 1, &change);
 }
 
 struct wm_board_trail rig_board(struct rig *r)

@@ -87,6 +87,8 @@ struct rig {
     atomic_int events_fail;         /* so many calls to record an event are refused */
     atomic_int events;              /* recorded */
     char event[512];                /* the newest; written before `events` is counted */
+    pthread_mutex_t logging_mu;
+    struct wm_trail_logging logging; /* what the state would say */
 };
 
 /* ---- reading the bucket back ---- */
@@ -126,6 +128,8 @@ void rig_start(struct rig *r);
 void rig_stop(struct rig *r, int64_t deadline_ms);
 int rig_teardown(void **state);
 void rig_append(struct rig *r, unsigned n);
+/** As rig_append(r, 1), of a call that stops the trail of this name, or starts it. */
+void rig_switch(struct rig *r, const char *trail, bool stop);
 struct wm_board_trail rig_board(struct rig *r);
 void nap(void);
 void rig_wait_delivered(struct rig *r);

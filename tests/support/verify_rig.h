@@ -82,7 +82,8 @@ struct chain {
     size_t n_said;
     struct wm_verify_result result;
     /* Records of the files to come, a text each ("" or NULL ends it, and they are what they always are): blanks between
-       records, "7" is one with that sequence number, "-" one without, "7=3..5" one that says that 3 to 5 were left out, "7=3..5@other" that trail other left them out. */
+       records, "7" is one with that sequence number, "-" one without, "7=3..5" one that says that 3 to 5 were left out, "7=3..5@other" that trail other left them out, "7=3..5<" and "7=3..5>" that it
+       was stopped before and behind them, "7=stop" and "7=start" (or @other) one that stops or starts it. */
     const char *const *scripts;
     unsigned jobs; /* 0: JOBS */
 };
@@ -159,13 +160,20 @@ static inline void write_records(const struct chain *c, const char *script, stru
                 missed = wm_view_split(&trail, '@');
             }
         }
+        bool before = wm_view_find(missed, '<') < missed.len, behind = wm_view_find(missed, '>') < missed.len;
+        missed.len -= (size_t)before + (size_t)behind;
         wm_buf_addf(text, "%s{\"eventVersion\":\"1.11\"", comma);
-        if (missed.len) {
+        if (wm_view_starts(missed, "st")) {
+            wm_buf_addf(text, ",\"eventSource\":\"cloudtrail.amazonaws.com\",\"eventName\":\"%sLogging\",\"eventType\":"
+                        "\"AwsApiCall\",\"requestParameters\":{\"name\":\"%.*s\"}",
+                        wm_view_eq_str(missed, "stop") ? "Stop" : "Start", WM_ARG(trail));
+        } else if (missed.len) {
             size_t dots = wm_view_find(missed, '.');
             wm_buf_addf(text, ",\"eventType\":\"AwsServiceEvent\",\"eventName\":\"RecordsMissed\",\"serviceEventDetails\":{"
                         "\"trailARN\":\"arn:aws:cloudtrail:us-east-1:111122223333:trail/%.*s\",\"firstSequence\":%.*s,"
-                        "\"lastSequence\":%.*s}", WM_ARG(trail), (int)dots, missed.ptr,
-                        (int)(missed.len - dots - 2), missed.ptr + dots + 2);
+                        "\"lastSequence\":%.*s%s%s}", WM_ARG(trail), (int)dots, missed.ptr,
+                        (int)(missed.len - dots - 2), missed.ptr + dots + 2, before ? ",\"stoppedBefore\":true" : "",
+                        behind ? ",\"stoppedBehind\":true" : "");
         }
         if (!wm_view_eq_str(number, "-"))
             wm_buf_addf(text, ",\"waymarkSequence\":%.*s", WM_ARG(number));

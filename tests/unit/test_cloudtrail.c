@@ -234,6 +234,109 @@ static void get_trail_status_tells_times_and_errors(void **state)
                         "\"TimeLoggingStopped\":\"\"}");
 }
 
+static void logging_is_switched_by_calls_and_kept_in_the_state(void **state)
+{
+    struct fixture *f = *state;
+    post_trails(f);
+    assert_int_equal(call_json(f, "StartLogging", "{\"Name\":\"audit\"}"), 200); /* it is */
+    assert_int_equal(f->reply.n_changes, 0);
+    assert_string_equal(answer_text(f), "{}");
+    assert_int_equal(call_json(f, "StopLogging", "{\"Name\":\"" AUDIT_ARN "\"}"), 200);
+    assert_string_equal(answer_text(f), "{}");
+    assert_int_equal(f->reply.n_changes, 1);
+    assert_false(f->operation->read_only);
+    assert_true(f->operation->audit);
+    assert_string_equal(stored_document(f, "cloudtrail.logging", "audit"),
+                        "{\"logging\":false,\"startedMs\":0,\"stoppedMs\":1772359632345}");
+    assert_int_equal(call_json(f, "StopLogging", "{\"Name\":\"audit\"}"), 200);
+    assert_int_equal(f->reply.n_changes, 0); /* the time of the first one stays */
+    assert_int_equal(call_json(f, "GetTrailStatus", "{\"Name\":\"audit\"}"), 200);
+    assert_non_null(strstr(answer_text(f), "{\"IsLogging\":false,"));
+    assert_non_null(strstr(answer_text(f), "\"StartLoggingTime\":1772359000,\"StopLoggingTime\":1772359632.345,"));
+    assert_non_null(strstr(answer_text(f), "\"TimeLoggingStopped\":\"2026-03-01T10:07:12Z\"}"));
+    assert_int_equal(call_json(f, "GetTrailStatus", "{\"Name\":\"other.trail\"}"), 200);
+    assert_non_null(strstr(answer_text(f), "{\"IsLogging\":true,"));
+    f->now.ns += 60 * WM_NS_PER_S;
+    assert_int_equal(call_form(f, "Action=StartLogging&Version=2013-11-01&Name=audit"), 200);
+    assert_string_equal(stored_document(f, "cloudtrail.logging", "audit"),
+                        "{\"logging\":true,\"startedMs\":1772359692345,\"stoppedMs\":1772359632345}");
+    assert_false(f->operation->audit); /* a start takes nothing away */
+    assert_int_equal(call_json(f, "GetTrailStatus", "{\"Name\":\"audit\"}"), 200);
+    assert_non_null(strstr(answer_text(f), "{\"IsLogging\":true,"));
+    assert_non_null(strstr(answer_text(f), "\"StartLoggingTime\":1772359692.345,\"StopLoggingTime\":1772359632.345,"));
+    static const char *const switches[] = {"StopLogging", "StartLogging"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(call_json(f, switches[i], "{\"Name\":\"unknown\"}"), 400);
+        assert_refused(f, 400, "TrailNotFoundException", "unknown");
+        assert_int_equal(call_json(f, switches[i], "{}"), 400);
+        assert_refused(f, 400, "ValidationError", "Name");
+    }
+    /* A damaged document is a failure of ours, and no trail that is logging. */
+    store_document(f, "cloudtrail.logging", "audit", "{}");
+    static const char *const readers[] = {"GetTrailStatus", "StopLogging", "StartLogging"};
+    assert_int_equal(call_json(f, "GetTrail", "{\"Name\":\"audit\"}"), 200);
+    struct wm_call c = {.env = &f->env, .arena = &f->arena, .state = f->state, .params = f->params, .now = f->now};
+    for (size_t i = 0; i < 3; i++) {
+        struct wm_reply r = {.http_status = 200};
+        wm_state_lock(f->state);
+        enum wm_status status = service_operation(readers[i])->run(&c, &r);
+        wm_state_unlock(f->state);
+        assert_int_equal(status, WM_E_CORRUPT);
+        assert_int_equal(r.n_changes, 0);
+    }
+}
+
+/* What the model says of the members is checked before the answer that trails are not changed by calls. */
+static void trails_are_not_changed_by_calls(void **state)
+{
+    struct fixture *f = *state;
+    post_trails(f);
+    static const struct {
+        const char *operation, *body, *code, *text;
+    } cases[] = {
+        {"CreateTrail", "{\"Name\":\"audit\",\"S3BucketName\":\"b\"}", "TrailAlreadyExistsException", "audit"},
+        {"CreateTrail", "{\"Name\":\"more\",\"S3BucketName\":\"b\"}", "OperationNotPermittedException", "below trails"},
+        {"CreateTrail", "{\"Name\":\"more\"}", "ValidationError", "S3BucketName"},
+        {"CreateTrail", "{\"Name\":\"" AUDIT_ARN "\",\"S3BucketName\":\"b\"}", "InvalidTrailNameException", "letters"},
+        {"CreateTrail", "{\"Name\":\"more\",\"S3BucketName\":\"b\",\"TagsList\":[{\"Value\":\"x\"}]}", "ValidationError", "Key"},
+        {"CreateTrail", "{\"Name\":\"more\",\"S3BucketName\":\"b\",\"IsMultiRegionTrail\":true,"
+                        "\"IncludeGlobalServiceEvents\":false}", "InvalidParameterCombinationException", "Multi-Region"},
+        {"UpdateTrail", "{\"Name\":\"audit\",\"KmsKeyId\":\"\"}", "OperationNotPermittedException", "change it"},
+        {"UpdateTrail", "{\"Name\":\"more\"}", "TrailNotFoundException", "more"},
+        {"UpdateTrail", "{\"Name\":\"audit\",\"IsOrganizationTrail\":1}", "ValidationError", "IsOrganizationTrail"},
+        {"DeleteTrail", "{\"Name\":\"" OTHER_ARN "\"}", "OperationNotPermittedException", "other.trail is declared"},
+        {"DeleteTrail", "{\"Name\":\"more\"}", "TrailNotFoundException", "more"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\",\"EventSelectors\":[]}", "OperationNotPermittedException", "every call"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\"}", "InvalidEventSelectorsException", "either"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\",\"EventSelectors\":[],\"AdvancedEventSelectors\":[]}",
+         "InvalidEventSelectorsException", "either"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\",\"EventSelectors\":[{\"ReadWriteType\":\"Some\"}]}", "ValidationError",
+         "ReadWriteType"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\",\"AdvancedEventSelectors\":[{\"FieldSelectors\":[{\"Field\":"
+                              "\"readOnly\",\"Equals\":[]}]}]}", "ValidationError", "Equals"},
+        {"PutEventSelectors", "{\"TrailName\":\"audit\",\"AdvancedEventSelectors\":[{\"FieldSelectors\":[{\"Field\":"
+                              "\"readOnly\",\"Equals\":[\"true\"]}]}]}", "OperationNotPermittedException", "every call"},
+        {"PutEventSelectors", "{\"TrailName\":\"more\"}", "TrailNotFoundException", "more"},
+        {"GetEventSelectors", "{\"TrailName\":\"more\"}", "TrailNotFoundException", "more"},
+        {"GetEventSelectors", "{}", "ValidationError", "TrailName"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(call_json(f, cases[i].operation, cases[i].body), 400);
+        assert_refused(f, 400, cases[i].code, cases[i].text);
+        assert_int_equal(f->reply.n_changes, 0);
+    }
+    assert_int_equal(call_json(f, "GetEventSelectors", "{\"TrailName\":\"audit\"}"), 200);
+    assert_string_equal(answer_text(f), "{\"TrailARN\":\"" AUDIT_ARN "\",\"EventSelectors\":[{\"ReadWriteType\":\"All\","
+                                        "\"IncludeManagementEvents\":true,\"DataResources\":[],"
+                                        "\"ExcludeManagementEventSources\":[]}]}");
+    assert_true(f->operation->read_only);
+    /* The set that the lock is for stands in the rows alone. */
+    size_t locked = 0;
+    for (size_t i = 0; i < wm_service_cloudtrail.n_operations; i++)
+        locked += wm_service_cloudtrail.operations[i].audit;
+    assert_int_equal(locked, 4);
+}
+
 /* Keys of 30 days, the next one after 20, the first `first_day` days from now. */
 static void post_keys(struct fixture *f, int first_day, int n)
 {
@@ -357,9 +460,12 @@ static void calls_survive_a_small_arena(void **state)
     struct fixture *f = *state;
     post_trails(f);
     post_keys(f, -1, 1);
-    static const char *const params_of[] = {"{}", "{\"Name\":\"audit\"}", "{\"Name\":\"ab\"}", "{}"};
-    static const size_t operation_of[] = {0, 1, 2, 3};
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const params_of[] = {"{}", "{\"Name\":\"audit\"}", "{\"Name\":\"ab\"}", "{}", "{\"Name\":\"audit\"}",
+                                            "{\"TrailName\":\"audit\"}"};
+    static const char *const operation_of[] = {"DescribeTrails", "GetTrail", "GetTrailStatus", "ListPublicKeys", "StopLogging",
+                                               "GetEventSelectors"};
+    for (size_t i = 0; i < sizeof operation_of / sizeof operation_of[0]; i++) {
+        const struct wm_operation *operation = service_operation(operation_of[i]);
         struct wm_json *params = NULL;
         size_t worked = 0, failed = 0;
         wm_arena_clear(&f->arena);
@@ -369,10 +475,12 @@ static void calls_survive_a_small_arena(void **state)
             wm_arena_init(&small, max * 16384);
             struct wm_call c = {.env = &f->env, .arena = &small, .state = f->state, .params = params, .now = f->now};
             struct wm_reply r = {.http_status = 200};
-            enum wm_status status = wm_service_cloudtrail.operations[operation_of[i]].run(&c, &r);
+            wm_state_lock(f->state);
+            enum wm_status status = operation->run(&c, &r);
+            wm_state_unlock(f->state);
             if (wm_arena_status(&small) == WM_OK) {
                 assert_int_equal(status, WM_OK);
-                assert_true(r.document || r.error_code);
+                assert_true(r.document || r.error_code || r.n_changes == 1);
                 worked++;
             } else {
                 assert_true(status == WM_E_NOMEM || r.error_code);
@@ -394,6 +502,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_are_checked_as_aws_does, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(wrong_types_are_validation_errors, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(get_trail_status_tells_times_and_errors, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(logging_is_switched_by_calls_and_kept_in_the_state, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(trails_are_not_changed_by_calls, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(list_public_keys_shows_a_key_whole, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(list_public_keys_finds_the_range, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(list_public_keys_gives_more_than_a_few, fixture_set_up, fixture_tear_down),

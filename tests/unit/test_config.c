@@ -478,6 +478,7 @@ static void config_has_defaults(void **state)
     assert_int_equal(c->journal.max_bytes, 4ll * 1024 * 1024 * 1024);
     assert_int_equal(c->journal.n_pause_followers, 0);
     assert_string_equal(c->journal.reads_when_full, "refuse");
+    assert_false(c->audit.locked);
     assert_int_equal(c->n_trails, 1);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "main");
@@ -512,6 +513,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  cors_origins: [\"https://a.example:8443\", \"http://[::1]:3000\"]\n"
                                     "throttle: {source_rate: 5, source_burst: 6, principal_rate: 1000000, fold_refused: 10s}\n"
                                     "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
+                                    "audit: {locked: true}\n"
                                     "trails:\n"
                                     "  - name: s3-trail\n"
                                     "    store: s3\n"
@@ -566,6 +568,7 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(c->journal.n_pause_followers, 1);
     assert_string_equal(c->journal.pause_followers[0], "s3-trail");
     assert_string_equal(c->journal.reads_when_full, "answer");
+    assert_true(c->audit.locked);
     assert_int_equal(c->n_trails, 2);
     const struct wm_config_trail *t = &c->trails[0];
     assert_string_equal(t->name, "s3-trail");

@@ -89,7 +89,14 @@ static const struct demand_row mediapackage_rows[] = {
 
 static const struct demand_row cloudtrail_rows[] = {
     {"DescribeTrails", "{\"trailNameList\":[\"audit\"]}", "*", NO_TYPE},
+    {"CreateTrail", "{\"Name\":\"audit\",\"S3BucketName\":\"b\"}", TRAIL, NULL},
+    {"DeleteTrail", "{\"Name\":\"audit\"}", TRAIL, NULL},
+    {"GetEventSelectors", "{\"TrailName\":\"audit\"}", TRAIL, NULL},
     {"GetTrail", "{\"Name\":\"audit\"}", TRAIL, NULL},
+    {"PutEventSelectors", "{\"TrailName\":\"" TRAIL "\",\"EventSelectors\":[]}", TRAIL, NULL},
+    {"StartLogging", "{\"Name\":\"audit\"}", TRAIL, NULL},
+    {"StopLogging", "{\"Name\":\"audit\"}", TRAIL, NULL},
+    {"UpdateTrail", "{\"Name\":\"audit\"}", TRAIL, NULL},
     {"GetTrailStatus", "{\"Name\":\"" TRAIL "\"}", TRAIL, NULL},
     {"ListPublicKeys", "{}", "*", NO_TYPE},
 };

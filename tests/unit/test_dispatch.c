@@ -855,6 +855,24 @@ static bool is_folded(const struct sent *s)
     return request.folded;
 }
 
+/* Whoever is known and reaches for the audit is recorded each time; who is not proven is one of a flood like any other. */
+static void refusals_at_the_audit_are_not_folded(void **state)
+{
+    (void)state;
+    const struct sent stop = {.method = "POST", .path = "/", .service = "cloudtrail", .body = "{\"Name\":\"main\"}",
+                              .content_type = "application/x-amz-json-1.1",
+                              .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.StopLogging"};
+    struct sent nobody = stop;
+    nobody.secret = "wrong";
+    env.audit_locked = true;
+    for (int i = 0; i < 5; i++)
+        assert_false(is_folded(&stop));
+    assert_false(is_folded(&nobody));
+    for (int i = 0; i < 5; i++)
+        assert_true(is_folded(&nobody));
+    env.audit_locked = false;
+}
+
 /* The newest entry, which must be the event. */
 static const struct wm_json *folded_event(void)
 {
@@ -1185,6 +1203,41 @@ static void an_operation_is_one_row_and_one_handler(void **state)
 }
 
 /* The whole of a text file; the caller frees it. */
+/* Whoever calls, and whatever the trail: before the handler, and recorded like any refusal. */
+static void audit_lock_is_for_everybody(void **state)
+{
+    (void)state;
+    const struct sent stop = {.method = "POST", .path = "/", .service = "cloudtrail", .body = "{\"Name\":\"main\"}",
+                              .content_type = "application/x-amz-json-1.1",
+                              .target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.StopLogging"};
+    struct sent start = stop, nobody = stop, wrong = stop;
+    start.target = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.StartLogging";
+    nobody.secret = "wrong";
+    wrong.body = "{}";
+    send_request(&stop); /* there is no such trail */
+    assert_string_equal(request.error_code, "TrailNotFoundException");
+    env.audit_locked = true;
+    send_request(&stop);
+    assert_int_equal(request.status, 403);
+    assert_string_equal(request.error_code, "AccessDeniedException");
+    struct wm_entry e;
+    const struct wm_json *r = record_of(request.seq, &e);
+    assert_int_equal(e.flags, WM_ENTRY_REFUSED);
+    text_is(r, "eventName", "StopLogging");
+    text_is(r, "errorCode", "AccessDeniedException");
+    text_is(r, "errorMessage", "User: arn:aws:iam::123456789012:root is not authorized to perform: cloudtrail:StopLogging on "
+                               "resource: arn:aws:cloudtrail:us-east-1:123456789012:trail/main with an explicit deny in the "
+                               "settings of this server (audit.locked)");
+    text_is(wm_json_get(r, "requestParameters"), "name", "main");
+    send_request(&start);
+    assert_string_equal(request.error_code, "TrailNotFoundException");
+    send_request(&nobody);
+    assert_string_equal(request.error_code, "InvalidSignatureException");
+    send_request(&wrong);
+    assert_string_equal(request.error_code, "ValidationError");
+    env.audit_locked = false;
+}
+
 static char *read_source(const char *name)
 {
     char path[4096];
@@ -1285,6 +1338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_is_answered_and_recorded),
         cmocka_unit_test(a_read_is_recorded_without_its_answer),
+        cmocka_unit_test(audit_lock_is_for_everybody),
         cmocka_unit_test(every_refusal_is_recorded),
         cmocka_unit_test(ids_are_new_for_each_call),
         cmocka_unit_test(a_call_that_needs_too_much_memory_is_recorded),
@@ -1298,6 +1352,7 @@ int main(void)
         cmocka_unit_test(a_throttled_call_is_429_and_recorded),
         cmocka_unit_test(who_is_not_proven_cannot_use_up_anybody_elses_calls),
         cmocka_unit_test_setup_teardown(of_a_flood_the_first_is_recorded_and_the_rest_counted, fold_set_up, fold_tear_down),
+        cmocka_unit_test_setup_teardown(refusals_at_the_audit_are_not_folded, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(what_ran_or_had_an_effect_is_never_folded, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(a_known_caller_is_recorded_for_each_operation, fold_set_up, fold_tear_down),
         cmocka_unit_test_setup_teardown(throttled_calls_fold_like_others, fold_set_up, fold_tear_down),

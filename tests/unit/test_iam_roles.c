@@ -46,6 +46,9 @@ static void create_role_answers_the_role(void **state)
     iam_ok(f, "GetRole&RoleName=Ops");
     assert_text(wm_json_get(wm_json_get(f->answer, "Role"), "RoleLastUsed"), "LastUsedDate", "2026-02-01T00:00:00Z");
     assert_null(wm_json_get(wm_json_get(wm_json_get(f->answer, "Role"), "RoleLastUsed"), "ServiceName"));
+    f->now.ns += 400ll * 86400 * 1000000000; /* no longer told of */
+    iam_ok(f, "GetRole&RoleName=Ops");
+    assert_int_equal(wm_json_get(wm_json_get(f->answer, "Role"), "RoleLastUsed")->count, 0);
     iam_ok(f, "DeleteRole&RoleName=Ops");
     assert_int_equal(count_documents(f, WM_IAM_LAST_USED), 0);
     assert_int_equal(count_documents(f, WM_IAM_POLICY_USE), 0);

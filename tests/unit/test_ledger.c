@@ -239,15 +239,15 @@ static void ledger_is_refused_when_its_books_do_not_balance(void **state)
 static void ledger_counts_what_was_missed(void **state)
 {
     struct wm_ledger *l = open_ledger(*state);
-    uint64_t first, last;
-    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_E_NOT_FOUND);
-    assert_int_equal(wm_ledger_missed(l, 50, NULL, NULL), WM_OK); /* no plan */
+    struct wm_ledger_range r;
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_missed(l, 50, NULL, true, NULL), WM_OK); /* no plan */
     assert_books(l, 0, 0, 10);
     struct wm_ledger_file_plan p = file_plan(l, 5, 1010), q, back;
     assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
     q = file_plan(l, 6, 1020);
     assert_int_equal(wm_ledger_plan_file(l, &q, NULL), WM_OK);
-    assert_int_equal(wm_ledger_missed(l, 55, NULL, NULL), WM_OK); /* the first plan is gone */
+    assert_int_equal(wm_ledger_missed(l, 55, NULL, true, NULL), WM_OK); /* the first plan is gone */
     l = reopen(l, *state);
     assert_books(l, 0, 0, 15);
     assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
@@ -256,26 +256,26 @@ static void ledger_counts_what_was_missed(void **state)
     rest.first_seq = 60;
     rest.records = 2;
     (void)snprintf(rest.key, sizeof rest.key, "another");
-    assert_int_equal(wm_ledger_missed(l, 59, &rest, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 59, &rest, true, NULL), WM_OK);
     l = reopen(l, *state);
     assert_books(l, 0, 0, 19);
     assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
     assert_memory_equal(&back, &rest, sizeof back);
-    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
-    assert_int_equal(first, 41);
-    assert_int_equal(last, 59);
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.first_seq, 41);
+    assert_int_equal(r.last_seq, 59);
     assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1030, NULL), WM_OK);
     assert_books(l, 2, 0, 19);
-    assert_int_equal(wm_ledger_missed(l, 70, NULL, NULL), WM_OK); /* another range */
-    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
-    assert_int_equal(last, 59);
+    assert_int_equal(wm_ledger_missed(l, 70, NULL, true, NULL), WM_OK); /* another range */
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.last_seq, 59);
     assert_int_equal(wm_ledger_told(l, 59, NULL), WM_OK);
     l = reopen(l, *state);
-    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_OK);
-    assert_int_equal(first, 62);
-    assert_int_equal(last, 70);
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.first_seq, 62);
+    assert_int_equal(r.last_seq, 70);
     assert_int_equal(wm_ledger_told(l, 70, NULL), WM_OK);
-    assert_int_equal(wm_ledger_untold(l, &first, &last, NULL), WM_E_NOT_FOUND);
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_E_NOT_FOUND);
     assert_books(l, 2, 0, 28);
     wm_ledger_close(l);
 }
@@ -424,7 +424,7 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     /* a newer version, another program's file, no SQLite file, a folder */
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 3", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &who, 0, 0, &other, &err), WM_E_UNSUPPORTED);
     assert_int_equal(sqlite3_open(scratch_path(s, "foreign"), &db), SQLITE_OK);
@@ -443,6 +443,71 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     assert_int_not_equal(wm_ledger_open(scratch_path(s, "."), &who, 0, 0, &other, &err), WM_OK);
     assert_int_not_equal(wm_ledger_open(scratch_path(s, "absent/ledger"), &who, 0, 0, &other, &err), WM_OK);
     assert_null(other);
+}
+
+static void ledger_keeps_whether_the_trail_is_logging(void **state)
+{
+    struct wm_ledger *l = open_ledger(*state);
+    struct wm_ledger_range r;
+    assert_false(wm_ledger_head(l)->logging_known);
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_begin(l, true, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_true(wm_ledger_head(l)->logging_known && wm_ledger_head(l)->logging && wm_ledger_planned_logging(l));
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010), q; /* it ends with a stop, and moves it with the cursor */
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    assert_true(wm_ledger_head(l)->logging && !wm_ledger_planned_logging(l));
+    l = reopen(l, *state);
+    assert_true(wm_ledger_head(l)->logging && !wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1011, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_skip(l, 50, 5, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    q = file_plan(l, 3, 1020); /* it begins with the start */
+    q.logging = true;
+    assert_int_equal(wm_ledger_plan_file(l, &q, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 53, NULL, true, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 60, NULL, false, NULL), WM_OK);
+    l = reopen(l, *state);
+    assert_false(wm_ledger_head(l)->logging || wm_ledger_planned_logging(l));
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.first_seq, 51);
+    assert_int_equal(r.last_seq, 60);
+    assert_true(r.stopped_before && r.stopped_behind); /* of both together */
+    wm_ledger_close(l);
+}
+
+/* A ledger of the version before: its trail was never stopped. */
+static void ledger_of_version_2_goes_on(void **state)
+{
+    struct scratch *s = *state;
+    sqlite3 *db;
+    struct wm_ledger_range r;
+    struct wm_ledger_file_plan back;
+    struct wm_ledger *l = open_ledger(s);
+    assert_int_equal(wm_ledger_begin(l, true, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 45, NULL, true, NULL), WM_OK);
+    struct wm_ledger_file_plan p = file_plan(l, 5, 1010);
+    p.logging = true;
+    assert_int_equal(wm_ledger_plan_file(l, &p, NULL), WM_OK);
+    wm_ledger_close(l);
+    assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE head DROP COLUMN logging; ALTER TABLE file_plan DROP COLUMN logging;"
+                                      "ALTER TABLE untold DROP COLUMN stopped_before;"
+                                      "ALTER TABLE untold DROP COLUMN stopped_behind; PRAGMA user_version = 2;",
+                                  NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    for (int i = 0; i < 2; i++) { /* once */
+        l = open_ledger(s);
+        assert_true(wm_ledger_head(l)->logging_known && wm_ledger_head(l)->logging && wm_ledger_planned_logging(l));
+        assert_int_equal(wm_ledger_file_plan(l, 0, &back, NULL), WM_OK);
+        assert_memory_equal(&back, &p, sizeof back);
+        assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+        assert_true(r.first_seq == 41 && r.last_seq == 45 && !r.stopped_before && !r.stopped_behind);
+        wm_ledger_close(l);
+    }
 }
 
 static void ledger_belongs_to_one_process(void **state)
@@ -538,6 +603,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(ledger_cuts_a_digest_that_would_be_too_large, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_needs_memory_for_a_digest, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_refuses_what_is_not_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_keeps_whether_the_trail_is_logging, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_of_version_2_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_belongs_to_one_process, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_step_fails_whole_when_the_disk_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_survives_a_kill, setup, teardown),

@@ -117,13 +117,13 @@ static void principals(void **state)
     (void)state;
     enum who { USER, OTHER, ASSUMED, SERVICE, ROOT };
     static const struct {
-        struct wm_view arn, role_arn, account_id, service;
+        struct wm_view arn, role_arn, account_id, service, unique_id;
     } callers[] = {
-        [USER] = {WM_LIT(ANN), WM_EMPTY, WM_LIT(ACCOUNT), WM_EMPTY},
-        [OTHER] = {WM_LIT("arn:aws:iam::444455556666:user/ann"), WM_EMPTY, WM_LIT("444455556666"), WM_EMPTY},
-        [ASSUMED] = {WM_LIT(SESSION), WM_LIT(ROLE), WM_LIT(ACCOUNT), WM_EMPTY},
-        [SERVICE] = {WM_EMPTY, WM_EMPTY, WM_EMPTY, WM_LIT("trail.amazonaws.com")},
-        [ROOT] = {WM_LIT("arn:aws:iam::111122223333:root"), WM_EMPTY, WM_LIT(ACCOUNT), WM_EMPTY},
+        [USER] = {WM_LIT(ANN), WM_EMPTY, WM_LIT(ACCOUNT), WM_EMPTY, WM_LIT("AIDAQWERTYUIOPASDFGH")},
+        [OTHER] = {.arn = WM_LIT("arn:aws:iam::444455556666:user/ann"), .account_id = WM_LIT("444455556666")},
+        [ASSUMED] = {WM_LIT(SESSION), WM_LIT(ROLE), WM_LIT(ACCOUNT), WM_EMPTY, WM_LIT("AROAQWERTYUIOPASDFGH")},
+        [SERVICE] = {.service = WM_LIT("trail.amazonaws.com")},
+        [ROOT] = {.arn = WM_LIT("arn:aws:iam::111122223333:root"), .account_id = WM_LIT(ACCOUNT)},
     };
     static const struct {
         const char *principal;
@@ -146,7 +146,9 @@ static void principals(void **state)
         {"{'AWS':'" SESSION "'}", ASSUMED, true, true},
         {"{'AWS':'" SESSION "x'}", ASSUMED, false, false},
         {"{'AWS':['" ACCOUNT "','" ANN "']}", USER, true, true},
-        {"{'AWS':'AIDAQWERTYUIOPASDFGH'}", USER, false, false}, /* of one that is gone */
+        {"{'AWS':'AIDAQWERTYUIOPASDFGH'}", USER, true, true}, /* who had another name when it was written */
+        {"{'AWS':'AIDAQWERTYUIOPASDFGI'}", USER, false, false}, /* who is gone */
+        {"{'AWS':'AIDAQWERTYUIOPASDFGH'}", ROOT, false, false},
         {"{'Service':'trail.amazonaws.com'}", SERVICE, true, true},
         {"{'Service':'trail.amazonaws.com'}", USER, false, false},
         {"{'Service':['x.amazonaws.com','trail.amazonaws.com'],'AWS':'" ANN "'}", SERVICE, true, true},
@@ -158,6 +160,7 @@ static void principals(void **state)
         q.principal.role_arn = callers[rows[i].who].role_arn;
         q.principal.account_id = callers[rows[i].who].account_id;
         q.principal.service = callers[rows[i].who].service;
+        q.principal.unique_id = callers[rows[i].who].unique_id;
         char text[512];
         (void)snprintf(text, sizeof text, "{'Statement':{'Effect':'Allow','Action':'sts:Assume*','Principal':%s}}",
                        rows[i].principal);

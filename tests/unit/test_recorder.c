@@ -435,6 +435,68 @@ static void service_event_is_durable_when_it_returns(void **state)
     wm_recorder_close(r);
 }
 
+static bool has_document(struct wm_recorder *r, const char *kind, const char *id)
+{
+    struct wm_view text;
+    wm_state_lock(r->state);
+    bool there = wm_state_get(r->state, wm_view_of(kind), wm_view_of(id), &text);
+    wm_state_unlock(r->state);
+    return there;
+}
+
+/* An event and a change of the state: both, also after a restart, or neither. */
+static void service_event_changes_the_state_with_its_entry(void **state)
+{
+    (void)state;
+    struct fault_io f;
+    struct wm_err err = {0};
+    char name[64], record[1024];
+    fault_io_init(&f, &wm_io_posix);
+    io = &f.io;
+    struct wm_recorder *r = must_open();
+    const struct wm_change change = {WM_LIT("waymark.audit"), WM_LIT("lock"), WM_LIT("{\"locked\":true}")};
+    const struct wm_change too_long = {WM_LIT("waymark.audit"), WM_LIT(""), WM_LIT("{}")};
+    assert_int_not_equal(wm_recorder_event_change(r, "AuditLockChanged", WM_LIT("{}"), &too_long, &err), WM_OK);
+    assert_int_equal(wm_journal_durable(r->journal), 0);
+    assert_int_equal(wm_recorder_event_change(r, "AuditLockChanged", WM_LIT("{\"locked\":true}"), &change, &err), WM_OK);
+    assert_true(has_document(r, "waymark.audit", "lock"));
+    wm_recorder_close(r);
+    r = must_open();
+    assert_true(has_document(r, "waymark.audit", "lock"));
+    assert_int_equal(read_entry(r, 1, name, record), WM_OK);
+    assert_string_equal(name, "AuditLockChanged");
+    wm_recorder_close(r);
+}
+
+/* What a trail's readers alone need is not recorded while it would not get there. */
+static void service_event_of_a_trail_waits_while_it_is_stopped(void **state)
+{
+    (void)state;
+    struct wm_err err = {0};
+    struct wm_trail_logging l;
+    uint64_t seq = 0;
+    struct wm_recorder *r = must_open();
+    const struct wm_view trail = WM_LIT("studio");
+    assert_int_equal(wm_recorder_event_of_trail(r, trail, "RecordsMissed", WM_LIT("{}"), &err), WM_OK);
+    assert_int_equal(wm_recorder_logging(r, trail, &l, &seq, &err), WM_OK);
+    assert_false(l.stopped || l.switched);
+    assert_int_equal(seq, 1);
+    struct wm_change change = {WM_LIT(WM_TRAIL_LOGGING_KIND), trail,
+                               WM_LIT("{\"logging\":false,\"startedMs\":0,\"stoppedMs\":7}")};
+    assert_int_equal(wm_recorder_event_change(r, "Stop", WM_LIT("{}"), &change, &err), WM_OK);
+    assert_int_equal(wm_recorder_event_of_trail(r, trail, "RecordsMissed", WM_LIT("{}"), &err), WM_E_UNAVAILABLE);
+    assert_int_equal(wm_recorder_event_of_trail(r, WM_LIT("other"), "RecordsMissed", WM_LIT("{}"), &err), WM_OK);
+    assert_int_equal(wm_recorder_logging(r, trail, &l, &seq, &err), WM_OK);
+    assert_true(l.stopped && l.switched);
+    assert_int_equal(seq, 3);
+    change.document = WM_LIT("{}");
+    assert_int_equal(wm_recorder_event_change(r, "Damage", WM_LIT("{}"), &change, &err), WM_OK);
+    assert_int_equal(wm_recorder_event_of_trail(r, trail, "RecordsMissed", WM_LIT("{}"), &err), WM_E_CORRUPT);
+    assert_int_equal(wm_recorder_logging(r, trail, &l, &seq, &err), WM_E_CORRUPT);
+    assert_int_equal(wm_journal_appended(r->journal), 4);
+    wm_recorder_close(r);
+}
+
 /* Wait for an entry of that name and give its record. What comes before it may have been retired. */
 static uint64_t await_event(struct wm_recorder *r, const char *event, uint64_t from, char record[1024])
 {
@@ -591,6 +653,8 @@ int main(void)
         TEST(journal_that_lost_entries_is_refused),
         TEST(failed_commit_is_final),
         TEST(service_event_is_durable_when_it_returns),
+        TEST(service_event_changes_the_state_with_its_entry),
+        TEST(service_event_of_a_trail_waits_while_it_is_stopped),
         TEST(calls_without_a_record_are_told_of),
         TEST(folded_calls_that_no_event_tells_of_are_logged),
         TEST(pause_is_recorded_before_anything_is_retired),

@@ -45,16 +45,21 @@ static void assert_books(struct rig *r, uint64_t missed)
     assert_int_equal(b.oldest_pending.ns, 0);
 }
 
-static void assert_told(struct rig *r, uint64_t first, uint64_t last)
+static void assert_told_with(struct rig *r, uint64_t first, uint64_t last, const char *more)
 {
     char expected[512];
     (void)snprintf(expected, sizeof expected, "RecordsMissed {\"trailARN\":\"arn:aws:cloudtrail:" REGION ":" ACCOUNT
-                   ":trail/studio\",\"firstSequence\":%llu,\"lastSequence\":%llu,\"missedRecords\":%llu}",
-                   (unsigned long long)first, (unsigned long long)last, (unsigned long long)(last - first + 1));
+                   ":trail/studio\",\"firstSequence\":%llu,\"lastSequence\":%llu,\"missedRecords\":%llu%s}",
+                   (unsigned long long)first, (unsigned long long)last, (unsigned long long)(last - first + 1), more);
     while (atomic_load(&r->events) == 0)
         nap();
     assert_int_equal(atomic_load(&r->events), 1);
     assert_string_equal(r->event, expected);
+}
+
+static void assert_told(struct rig *r, uint64_t first, uint64_t last)
+{
+    assert_told_with(r, first, last, "");
 }
 
 /* Taken out of the settings, and put back. The record of it waits for room in the journal, also through a restart. */
@@ -200,6 +205,58 @@ static void trail_asks_the_bucket_before_it_gives_a_plan_up(void **state)
     assert_all_there(r);
 }
 
+/* A call stopped the trail, and has left the journal with others: the state says what the trail is behind the gap. It is
+ * told when the trail is started, since no sooner the record would get there. */
+static void trail_knows_behind_a_gap_that_it_was_stopped(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    rig_append(r, 25);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    rig_reopen_journal(r);
+    rig_append(r, 3);
+    rig_switch(r, "studio", true);
+    uint64_t gone = rig_move_on(r, 1000);
+    assert_true(gone > 29 && gone < r->last_seq);
+    rig_start(r);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(rig_board(r).missed_records, gone - 25);
+    assert_int_equal(rig_board(r).filtered_records, r->last_seq - gone);
+    assert_int_equal(atomic_load(&r->events), 0);
+    r->gone_first = 26;
+    r->gone_last = r->last_seq;
+    rig_switch(r, "studio", false);
+    rig_append(r, 4);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_told_with(r, 26, gone, ",\"stoppedBehind\":true");
+    assert_all_there(r);
+}
+
+/* Both are behind the gap: the next switch in the journal says what was before it, whatever the state is by then. */
+static void trail_knows_behind_a_gap_what_the_next_switch_ends(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r);
+    rig_append(r, 5);
+    rig_switch(r, "studio", true);
+    rig_append(r, 5);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(rig_board(r).filtered_records, 5);
+    rig_stop(r, 10000);
+    rig_reopen_journal(r);
+    uint64_t gone = rig_move_on(r, 1000);
+    r->gone_first = 7;
+    r->gone_last = r->last_seq;
+    rig_switch(r, "studio", false);
+    rig_append(r, 5);
+    rig_start(r);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(rig_board(r).missed_records, gone - 11);
+    assert_told_with(r, 12, gone, ",\"stoppedBefore\":true,\"stoppedBehind\":true");
+    assert_all_there(r);
+}
+
 static void trail_stands_still_when_its_books_do_not_balance(void **state)
 {
     struct rig *r = *state;
@@ -240,6 +297,8 @@ int main(void)
         TEST(trail_goes_on_behind_a_gap_while_it_runs),
         TEST(trail_settles_a_plan_whose_entries_are_gone),
         TEST(trail_asks_the_bucket_before_it_gives_a_plan_up),
+        TEST(trail_knows_behind_a_gap_that_it_was_stopped),
+        TEST(trail_knows_behind_a_gap_what_the_next_switch_ends),
         TEST(trail_stands_still_when_its_books_do_not_balance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

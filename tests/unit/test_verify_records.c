@@ -101,9 +101,45 @@ static void records_reads_what_was_left_out(void **state)
         assert_int_equal(n.records, 3);
         assert_int_equal(n.n_missed, cases[i].missed);
         if (n.n_missed) {
-            assert_int_equal(n.missed[0].first, 5);
-            assert_int_equal(n.missed[0].last, 9);
+            assert_int_equal(n.missed[0].range.first, 5);
+            assert_int_equal(n.missed[0].range.last, 9);
         }
+        wm_buf_done(&b);
+    }
+}
+
+static void records_sees_what_switches_the_trail(void **state)
+{
+    (void)state;
+#define CALL(name, more, last) "{\"eventSource\":\"cloudtrail.amazonaws.com\",\"eventName\":\"" name "\",\"eventType\":\"AwsApiCall\"," more last "}"
+#define NAMED "\"requestParameters\":{\"name\":\"demo\"},"
+#define STOP_CALL CALL("StopLogging", NAMED, "\"waymarkSequence\":9")
+#define START_CALL CALL("StartLogging", NAMED, "\"waymarkSequence\":8")
+    static const struct {
+        const char *records;
+        bool started, stopped;
+    } cases[] = {
+        {START_CALL "," STOP_CALL, true, true},
+        {STOP_CALL, false, true},
+        {START_CALL, true, false},
+        {STOP_CALL "," START_CALL, false, false},
+        {STOP_CALL ",{\"a\":1}", false, false},
+        {"{\"a\":1}," START_CALL, false, false},
+        {CALL("StopLogging", "\"requestParameters\":{\"name\":\"arn:aws:cloudtrail:r:1:trail/demo\"},", "\"x\":1"), false, true},
+        {CALL("StopLogging", "\"requestParameters\":{\"name\":\"nodemo\"},", "\"x\":1"), false, false},
+        {CALL("StopLogging", "\"requestParameters\":[\"demo\"],", "\"x\":1"), false, false},
+        {CALL("StopLogging", NAMED "\"errorCode\":\"AccessDeniedException\",", "\"x\":1"), false, false},
+        {CALL("StopLoggings", NAMED, "\"x\":1"), false, false},
+        {"{\"eventSource\":\"other.amazonaws.com\",\"eventName\":\"StopLogging\",\"eventType\":\"AwsApiCall\"," NAMED "\"x\":1}", false, false},
+        {"{\"eventSource\":\"cloudtrail.amazonaws.com\",\"eventName\":\"StopLogging\",\"eventType\":\"AwsServiceEvent\"," NAMED "\"x\":1}", false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wm_buf b;
+        wm_buf_init(&b, 1u << 16);
+        wm_buf_addf(&b, "{\"Records\":[%s]}", cases[i].records);
+        struct verify_numbers n = scan(wm_buf_view(&b));
+        if (n.begins_started != cases[i].started || n.ends_stopped != cases[i].stopped)
+            fail_msg("case %zu", i);
         wm_buf_done(&b);
     }
 }
@@ -188,6 +224,7 @@ int main(void)
         cmocka_unit_test(records_counts_objects_in_the_list),
         cmocka_unit_test(records_keeps_sixteen_gaps),
         cmocka_unit_test(records_reads_what_was_left_out),
+        cmocka_unit_test(records_sees_what_switches_the_trail),
         cmocka_unit_test(records_agrees_with_a_reader_of_json),
     };
     return cmocka_run_group_tests_name("verify_records", tests, NULL, NULL);

@@ -364,6 +364,26 @@ static void verify_counted(struct chain *c, const char *resume)
         fail_msg("%s", err.message);
 }
 
+/* What a stop says must be known again when the gap behind it is met. */
+static void run_remembers_that_a_trail_was_stopped(void **state)
+{
+    (void)state;
+    struct chain *c = chain_new(&wm_codec_zstd);
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s", scratch_path(&c->scratch, "resume"));
+    c->scripts = (const char *const[]){"1", "2", "3", "4=stop", "9=start", "10", "11", "12", ""};
+    for (int i = 0; i < 4; i++)
+        seal(c, NULL);
+    for (int run = 0; run < 3; run++) {
+        verify_counted(c, path);
+        assert_int_equal(c->result.findings, 0);
+        assert_int_equal(c->n_said, 1);
+        assert_string_equal(c->said[0].kind, "explained");
+        assert_int_equal(opened_files, run ? 4 : 8); /* what lies beside the gap is read again */
+    }
+    chain_free(c);
+}
+
 static void run_reads_no_file_twice_that_was_good(void **state)
 {
     (void)state;
@@ -631,6 +651,7 @@ int main(void)
         cmocka_unit_test(run_names_a_digest_that_was_replaced),
         cmocka_unit_test(run_keeps_entries_that_are_not_its_own),
         cmocka_unit_test(run_refuses_what_is_no_checkpoint),
+        cmocka_unit_test(run_remembers_that_a_trail_was_stopped),
         cmocka_unit_test(run_reads_no_file_twice_that_was_good),
         cmocka_unit_test(run_passes_over_a_torn_line),
         cmocka_unit_test(run_goes_on_after_an_interruption),

@@ -153,6 +153,52 @@ static void sequence_believes_the_trail_itself_only(void **state)
     chain_free(c);
 }
 
+/* From the record that stops the trail to the one that starts it; each of the two may itself have been left out. */
+static void sequence_notes_gaps_while_the_trail_was_stopped(void **state)
+{
+    (void)state;
+    static const char *const explained[][5] = {
+        {"1 2=stop", "6=start 7", "8", "9", ""},
+        {"1", "2=stop", "6=start", "7", ""},
+        {"1", "2 3=stop", "8=start 9", "10", ""}, /* over a digest's end */
+        {"1 2=stop", "9 10=4..8<", "11", "12", ""},            /* the start was missed */
+        {"1 2", "9=start 10=3..5>", "11", "12", ""},           /* the stop was */
+        {"1 2=stop", "9=start", "10=4..5<>", "11=7..8<>", ""}, /* neither, but some between */
+        {"1 2", "9", "10=3..4>", "11=7..8<", ""},              /* both, in two */
+    };
+    for (size_t i = 0; i < sizeof explained / sizeof explained[0]; i++) {
+        struct chain *c = two(explained[i]);
+        verify(c);
+        if (c->result.findings)
+            fail_msg("case %zu: a finding on %s", i, c->said[0].key);
+        assert_int_equal(c->n_said, 1);
+        assert_string_equal(c->said[0].kind, "explained");
+        chain_free(c);
+    }
+    static const char *const unexplained[][5] = {
+        {"1 2", "6=start 7", "8", "9", ""},
+        {"1 2=stop", "6 7", "8", "9", ""},
+        {"1 2=stop 3", "6=start 7", "8", "9", ""},      /* it was delivered again: this is another time */
+        {"1 2=stop", "6 7=start", "8", "9", ""},
+        {"1 2=stop@other", "6=start 7", "8", "9", ""},
+        {"1 2=stop", "6=start@other 7", "8", "9", ""},
+        {"1 2=start", "6=stop 7", "8", "9", ""},
+        {"1 2=stop 6=start 7", "8", "9", "10", ""},     /* a file does not span it */
+        {"1 2=stop", "9 10=4..8", "11", "12", ""},      /* it was logging before what it missed */
+        {"1 2", "9 10=3..5>", "11", "12", ""},          /* nothing started it */
+        {"1 2", "9=start 10=3..5<", "11", "12", ""},
+        {"1 2=stop", "9=start", "10=4..5<", "11", ""},  /* and behind it, it was logging */
+        {"1 2", "9", "10=3..4>", "11=7..8", ""},
+    };
+    for (size_t i = 0; i < sizeof unexplained / sizeof unexplained[0]; i++) {
+        struct chain *c = two(unexplained[i]);
+        verify(c);
+        if (c->result.findings != 1 || strcmp(c->said[0].kind, "gap") != 0)
+            fail_msg("case %zu: %u findings", i, (unsigned)c->result.findings);
+        chain_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +210,7 @@ int main(void)
         cmocka_unit_test(sequence_goes_on_behind_other_findings),
         cmocka_unit_test(sequence_notes_gaps_that_the_trail_explains),
         cmocka_unit_test(sequence_believes_the_trail_itself_only),
+        cmocka_unit_test(sequence_notes_gaps_while_the_trail_was_stopped),
     };
     return cmocka_run_group_tests_name("verify_sequence", tests, suite_setup, suite_teardown);
 }
