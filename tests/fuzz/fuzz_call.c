@@ -236,7 +236,10 @@ static struct caller_rig *open_once(void)
         MUST(setenv("CMOCKA_TEST_ABORT", "1", 1) == 0); /* for what fails outside a test of its own */
         MUST(caller_rig_set_up(&g) == 0);
         const struct caller who = caller_root(g);
+        const struct wm_board_trail trail = {
+            .name = "demo", .arn = "arn:aws:cloudtrail:us-west-2:111122223333:trail/demo", .bucket = "b"};
         root = identified(g, &who);
+        MUST(wm_board_post_trail(((struct caller_rig *)g)->f->board, &trail) == WM_OK);
         scratch_remove(&((struct caller_rig *)g)->f->scratch); /* nothing is followed, so nothing is written */
     }
     return g;
