@@ -114,7 +114,8 @@ def test_every_operation_and_its_record(module_server, client, service):
         model = driver.model.operation_model(operation)
         asked = recorded(model.input_shape, members) if known and model.input_shape else None
         told = recorded(model.output_shape, answer) if answer and operation in GIVES_ACCESS else None
-        return {"eventName": operation, "eventSource": f"{service}.amazonaws.com", "readOnly": known and operation not in WRITES,
+        return {"eventName": operation, "eventSource": f"{service}.amazonaws.com",
+                "readOnly": known and operation not in WRITES,
                 "requestParameters": asked or None, "responseElements": told,
                 "errorCode": refused.code if refused else None, "errorMessage": refused.message if refused else None}
 
