@@ -126,16 +126,25 @@ static bool dispatch_authenticate(struct dispatch *p, struct wm_sigv4_cache *cac
     return result == WM_SIGV4_OK;
 }
 
+/* A call of the query protocol asks for an API's version, too, and is as often wrong there. */
+static struct wm_view unknown_operation(const struct wm_route *route, struct wm_arena *a)
+{
+    struct wm_view name = route->operation_name;
+    if (name.len == 0)
+        return WM_LIT("This server has no such operation");
+    if (route->protocol == &wm_protocol_query && route->service)
+        return wm_arena_printf(a, "This server has no operation '%.*s' of the Version asked for; that of %s is %s",
+                               WM_ARG(name), route->service->signing_name, route->service->api_version);
+    return wm_arena_printf(a, "This server has no operation '%.*s'", WM_ARG(name));
+}
+
 /* Find the operation and decode its parameters. True when it can run. */
 static bool dispatch_decode(struct dispatch *p)
 {
     const struct wm_route *route = &p->r->route;
     struct wm_err err;
     if (!route->operation) {
-        struct wm_view name = route->operation_name;
-        dispatch_refuse(p, WM_REFUSE_UNKNOWN_OPERATION,
-                        name.len ? wm_arena_printf(&p->r->arena, "This server has no operation %.*s", WM_ARG(name))
-                                 : WM_LIT("This server has no such operation"));
+        dispatch_refuse(p, WM_REFUSE_UNKNOWN_OPERATION, unknown_operation(route, &p->r->arena));
         return false;
     }
     p->reply.http_status = route->operation->http_status;
