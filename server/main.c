@@ -23,6 +23,7 @@
 #include "waymark/auth.h"
 #include "waymark/config.h"
 #include "waymark/hash.h"
+#include "waymark/iam.h"
 #include "waymark/json.h"
 #include "waymark/log.h"
 #include "waymark/recorder.h"
@@ -107,9 +108,11 @@ static enum wm_status master_key_read(const char *path, uint8_t key[MASTER_KEY_B
 
 /*
  * The key that the secrets given to callers are derived from: the systemd credential waymark.master-key, else the file,
- * made once, mode 0600. Two that differ are a mistake that would give every caller another secret.
+ * made once, mode 0600. Two that differ, or another one in its place, are a mistake that would give every caller another
+ * secret.
+ * @param in_use  callers have such secrets
  */
-static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
+static enum wm_status master_key_open(const char *path, bool in_use, uint8_t key[MASTER_KEY_BYTES], struct wm_err *err)
 {
     char credential[WM_MAX_PATH_BYTES];
     uint8_t given[MASTER_KEY_BYTES];
@@ -123,6 +126,9 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     if (status == WM_E_NOT_FOUND && is_given) {
         memcpy(key, given, sizeof given);
         status = WM_OK;
+    } else if (status == WM_E_NOT_FOUND && in_use) {
+        status = wm_fail(err, WM_E_NOT_FOUND, "%s is not there, and secrets that callers have are derived from it: put the copy "
+                         "back that you kept of it, or, to give all of them up, %d random bytes", path, MASTER_KEY_BYTES);
     } else if (status == WM_E_NOT_FOUND) {
         wm_random(key, MASTER_KEY_BYTES);
         status = wm_io_replace_file(&wm_io_posix, path, (struct wm_view){(const char *)key, MASTER_KEY_BYTES}, 0600, err);
@@ -131,6 +137,15 @@ static enum wm_status master_key_open(const char *path, uint8_t key[MASTER_KEY_B
     }
     wm_wipe(given, sizeof given);
     return status;
+}
+
+/* Of access keys and of channels' ingest endpoints. Sessions are in no document: without their key they just end. */
+static bool has_derived_secrets(struct wm_state *s)
+{
+    wm_state_lock(s);
+    bool found = wm_state_count(s, WM_LIT(WM_IAM_ACCESS_KEY)) > 0 || wm_state_count(s, WM_LIT("mediapackage.channel")) > 0;
+    wm_state_unlock(s);
+    return found;
 }
 
 /* When the file was written. It has just been read: if that cannot be told, then by now. */
@@ -443,7 +458,7 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
     }
     if (!data_path(c, "keys/master.key", path))
         return path_too_long(c, err);
-    status = master_key_open(path, d->master_key, err);
+    status = master_key_open(path, has_derived_secrets(d->recorder->state), d->master_key, err);
     if (status != WM_OK)
         return status;
     if (!data_path(c, "credentials", path))

@@ -98,6 +98,20 @@ def test_the_master_key_can_be_a_credential(start_server, tmp_path):
     server.start()
     assert server.client().describe_channel(Id="stadium")["HlsIngest"] == made
     assert not os.path.exists(master)
+    server.stop()
+    del server.environment["CREDENTIALS_DIRECTORY"]  # another key in its place would give every caller another secret
+    assert_refuses(server, "is not there, and secrets that callers have are derived from it")
+    assert not os.path.exists(master)
+    os.rename(credential, master)
+    server.start()
+    client = server.client()
+    assert client.describe_channel(Id="stadium")["HlsIngest"] == made
+    client.delete_channel(Id="stadium")
+    server.client("iam").create_user(UserName="noor")
+    server.client("iam").create_access_key(UserName="noor")
+    server.stop()
+    os.remove(master)
+    assert_refuses(server, "is not there, and secrets that callers have are derived from it")
 
 
 @needs_softhsm
