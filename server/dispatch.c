@@ -300,6 +300,7 @@ static enum wm_status dispatch_record(struct dispatch *p, struct wm_arena *a)
         record.additional_event_data = asked;
     }
     enum wm_status status = wm_arena_status(a);
+    wm_buf_clear(&r->record); /* of one that was not appended, and says something else */
     if (status == WM_OK)
         status = wm_record_encode(&record, &r->record);
     if (status != WM_OK)
@@ -551,7 +552,6 @@ static enum wm_status dispatch_run(struct dispatch *p, bool runs, uint64_t *out_
     if (!p->overtaken)
         return status;
     p->overtaken = false; /* it had no changes, so nothing has come of it */
-    wm_buf_clear(&p->r->record);
     if (runs)
         p->reply = (struct wm_reply){.http_status = p->call.operation->http_status};
     return dispatch_try(p, runs, true, out_seen);
