@@ -394,21 +394,29 @@ static void dispatch_unrecorded(struct dispatch *p, enum wm_status status, uint6
         wm_dispatch_unavailable(p->d, r);
 }
 
-/* Who calls what, as record and log name it: bytes that live as long as the request, which p does not. */
+/* Keep a text, cut to what there is room for, in bytes that live as long as the request. */
+static struct wm_view keep(struct wm_view text, char *to, size_t room)
+{
+    text = wm_view_sub(text, 0, room);
+    if (text.len)
+        memcpy(to, text.ptr, text.len);
+    return (struct wm_view){to, text.len};
+}
+
+/* Who calls what, as record and log name it: for as long as the request lives, which is longer than p and the headers. */
 static void dispatch_name(struct dispatch *p)
 {
     struct wm_request *r = p->r;
     const struct wm_operation *operation = r->route.operation;
     p->call.operation = operation;
-    r->event_name = operation ? wm_view_of(operation->name) : operation_name(r->route.operation_name);
+    r->event_name = operation ? wm_view_of(operation->name)
+                              : keep(operation_name(r->route.operation_name), r->asked, sizeof r->asked);
     if (p->call.identity.type != WM_IDENTITY_UNKNOWN) {
         r->principal = p->call.identity.arn;
         return;
     }
-    struct wm_view claimed = wm_view_sub(p->call.identity.access_key_id, 0, sizeof r->claimed_key); /* may be of any length */
-    if (claimed.len)
-        memcpy(r->claimed_key, claimed.ptr, claimed.len);
-    r->principal = p->call.identity.access_key_id = (struct wm_view){r->claimed_key, claimed.len};
+    r->principal = p->call.identity.access_key_id =
+        keep(p->call.identity.access_key_id, r->claimed_key, sizeof r->claimed_key);
 }
 
 /* The call as folding looks at it: it was refused before it ran, and not for what the server could not do (5xx), which says
