@@ -61,7 +61,8 @@ static void refuse_signature(struct dispatch *p, enum wm_sigv4_result result, co
     dispatch_refuse(p, refusal_of_signature(result), wm_arena_copy(&p->r->arena, wm_view_of(message)));
 }
 
-/* Read the claim and the route off the request; then prove the claim. True when the caller is known. */
+/* Read the claim and the route off the request; then prove the claim. True when the caller is known, and his
+ * credentials are good for the service. */
 static bool prove(struct dispatch *p, struct wm_sigv4_cache *cache)
 {
     struct wm_request *r = p->r;
@@ -82,13 +83,15 @@ static bool prove(struct dispatch *p, struct wm_sigv4_cache *cache)
     if (!admit(p, WM_THROTTLE_SOURCE, r->source_ip)) /* before the work that it would cost */
         return false;
     if (result == WM_SIGV4_OK) {
-        const struct wm_service *service = r->route.service;
+        struct wm_view service = r->route.service ? wm_view_of(r->route.service->signing_name) : WM_EMPTY;
         uint8_t sha[WM_SHA256_BYTES];
         wm_sha256(r->body.data, r->body.len, sha);
         wm_hex(sha, sizeof sha, hash);
-        result = wm_auth_identify(p->d->auth, cache, &signed_request, &p->claim,
-                                  service ? wm_view_of(service->signing_name) : WM_EMPTY, p->call.now, &r->caller,
-                                  message);
+        result = wm_auth_identify(p->d->auth, cache, &signed_request, &p->claim, service, p->call.now, &r->caller, message);
+        if (result == WM_SIGV4_OK && !wm_auth_opens(r->caller, service)) {
+            refuse_signature(p, WM_SIGV4_UNKNOWN_KEY, "The security token included in the request is invalid");
+            return false;
+        }
     }
     if (result != WM_SIGV4_OK)
         refuse_signature(p, result, message);

@@ -385,6 +385,33 @@ static void a_session_that_is_over_is_refused_by_name(void **state)
     wm_buf_done(&record);
 }
 
+/* Credentials of GetSessionToken are none to IAM; but whose they are was proven, and the record says it. */
+static void what_a_session_does_not_open_is_refused_to_whom_it_belongs(void **state)
+{
+    struct world *w = *state;
+    struct client user, session;
+    struct wm_buf record;
+    char key_id[32], secret[64], token[WM_MAX_SESSION_TOKEN_BYTES + 1];
+    wm_buf_init(&record, 65536);
+    client_begin(&user, w, w->user_id, w->user_secret);
+    assert_int_equal(call(&user, "POST", "/", "sts", "Version=2011-06-15&Action=GetSessionToken"), 200);
+    answer_text(&user, "AccessKeyId", key_id, sizeof key_id);
+    answer_text(&user, "SecretAccessKey", secret, sizeof secret);
+    answer_text(&user, "SessionToken", token, sizeof token);
+    client_begin(&session, w, key_id, secret);
+    session.token = token;
+    assert_int_equal(call_iam(&session, "ListUsers"), 403);
+    assert_string_equal(session.request.error_code, "InvalidClientTokenId");
+    walk(w, find_last, &record);
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"eventName\":\"ListUsers\""));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"errorCode\":\"InvalidClientTokenId\""));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"userIdentity\":{\"type\":\"IAMUser\",\"principalId\":\"AIDA"));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"userName\":\"noor\",\"sessionContext\":{"));
+    client_end(&session);
+    client_end(&user);
+    wm_buf_done(&record);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -393,6 +420,7 @@ int main(void)
         TEST(the_use_of_a_key_goes_with_the_call_that_used_it),
         TEST(the_record_names_who_was_proven),
         TEST(a_session_that_is_over_is_refused_by_name),
+        TEST(what_a_session_does_not_open_is_refused_to_whom_it_belongs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
