@@ -96,7 +96,8 @@ static bool refuse_own_session(struct wm_call *c, struct wm_reply *r)
 {
     bool session = c->identity.session != NULL;
     if (session)
-        (void)wm_reply_error(c, r, "AccessDenied", 403, "Cannot call %s with session credentials", c->operation->name); /* WM_OK */
+        (void)wm_reply_error(c, r, "AccessDenied", 403, "Cannot call %s with session credentials",
+                             c->operation->name); /* always WM_OK */
     return session;
 }
 

@@ -5,12 +5,12 @@
  *     TARGET.OPERATION[@…] BODY
  *
  * Root calls, or, where CALLER is "k", who has the last credentials that were answered, if they still open anything.
- * `$Name` stands for the last text that an answer had under that name, so that ids and page tokens, which are random, can
- * be meant.
+ * `$Name` stands for the last text that an answer had under that name, so that ids and page tokens, which are random,
+ * can be meant.
  *
- * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; whether it is
- * allowed can be decided; neither a record nor a document of the state has a secret; documents and what refers to them
- * agree.
+ * Holds (beside what call_request() asserts): each is answered, in JSON or XML; a refusal changes nothing; whether it
+ * is allowed can be decided; neither a record nor a document of the state has a secret; documents and what refers to
+ * them agree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -236,7 +236,10 @@ static struct caller_rig *open_once(void)
         MUST(setenv("CMOCKA_TEST_ABORT", "1", 1) == 0); /* for what fails outside a test of its own */
         MUST(caller_rig_set_up(&g) == 0);
         const struct caller who = caller_root(g);
+        const struct wm_board_trail trail = {
+            .name = "demo", .arn = "arn:aws:cloudtrail:us-west-2:111122223333:trail/demo", .bucket = "b"};
         root = identified(g, &who);
+        MUST(wm_board_post_trail(((struct caller_rig *)g)->f->board, &trail) == WM_OK);
         scratch_remove(&((struct caller_rig *)g)->f->scratch); /* nothing is followed, so nothing is written */
     }
     return g;

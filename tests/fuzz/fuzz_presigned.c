@@ -2,9 +2,9 @@
  * Presigned requests, signed here. Lines of the input: method, path, query, then headers "name:value", all of which are
  * signed.
  *
- * Holds: the request is accepted as long as it lives and neither before nor after. With one byte changed, whichever, it is
- * refused, or it means the same: the same method, path, parameters and signed headers, which are read here once more, and
- * not as sigv4_canonical.c does it.
+ * Holds: the request is accepted as long as it lives and neither before nor after. With one byte changed, whichever, it
+ * is refused, or it means the same: the same method, path, parameters and signed headers, which are read here once
+ * more, and not as sigv4_canonical.c does it.
  */
 #include "tests/fuzz/fuzz.h"
 #include "waymark/bounds.h"
@@ -72,7 +72,8 @@ static void put_decoded(struct wm_buf *out, struct wm_view text)
 {
     for (size_t i = 0; i < text.len; i++) {
         char byte;
-        bool escape = text.ptr[i] == '%' && text.len - i > 2 && wm_hex_decode(wm_view_sub(text, i + 1, i + 3), &byte, 1);
+        struct wm_view digits = wm_view_sub(text, i + 1, i + 3);
+        bool escape = text.ptr[i] == '%' && digits.len == 2 && wm_hex_decode(digits, &byte, 1);
         wm_buf_add_char(out, escape ? byte : text.ptr[i]);
         i += escape ? 2 : 0;
     }
@@ -197,8 +198,9 @@ static void write_request(const struct request *q, struct wm_buf *wire, struct w
         if (is_name(name) && !wm_view_eq_str(name, "host"))
             wm_buf_addf(names, ";%.*s", WM_ARG(name));
     }
-    wm_buf_addf(wire, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%%2F" DAY "%%2F%s%%2F%s%%2Faws4_request"
-                "&X-Amz-Date=" DATE "&X-Amz-Expires=%d&X-Amz-SignedHeaders=", REGION.ptr, SERVICE.ptr, LIFE_S);
+    wm_buf_addf(wire, "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%%2F" DAY "%%2F%s%%2F%s%%2F"
+                "aws4_request&X-Amz-Date=" DATE "&X-Amz-Expires=%d&X-Amz-SignedHeaders=", REGION.ptr, SERVICE.ptr,
+                LIFE_S);
     wm_uri_encode(wire, wm_buf_view(names), false);
     wm_buf_add_str(wire, "&X-Amz-Security-Token=t%2B%2F%3D&X-Amz-Signature=");
 }

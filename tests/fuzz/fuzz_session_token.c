@@ -1,6 +1,7 @@
 /*
  * Session tokens. Holds: bytes that we did not seal are never a token, nor is one of ours with a byte changed or for
- * another account; what is in one of ours, whatever it is, is refused or reads as a session that packs to the same bytes.
+ * another account; what is in one of ours, whatever it is, is refused or reads as a session that packs to the same
+ * bytes.
  */
 #include "server/session_token.h"
 #include "tests/fuzz/fuzz.h"

@@ -53,8 +53,10 @@ static struct wm_policy_request read_request(struct wm_arena *a, const struct wm
         .action = wm_json_get_text(request, "action"),
         .resource = wm_json_get_text(request, "resource"),
         .keys = all,
-        .principal = {wm_json_get_text(who, "arn"), wm_json_get_text(who, "roleArn"), wm_json_get_text(who, "account"),
-                      wm_json_get_text(who, "service")},
+        .principal = {.arn = wm_json_get_text(who, "arn"),
+                      .role_arn = wm_json_get_text(who, "roleArn"),
+                      .account_id = wm_json_get_text(who, "account"),
+                      .service = wm_json_get_text(who, "service")},
     };
     for (const struct wm_json *k = keys->first; k; k = k->next)
         all[q.n_keys++] = read_key(a, k);
