@@ -60,8 +60,11 @@ static bool dispatch_permit(struct dispatch *p)
     struct wm_call *c = &p->call;
     struct wm_demands demands;
     struct wm_decided decided;
-    const struct wm_access access = {
-        .arena = c->arena, .principal = c->principal, .context = c->context, .demands = &demands};
+    const struct wm_access access = {.arena = c->arena,
+                                     .principal = c->principal,
+                                     .context = c->context,
+                                     .demands = &demands,
+                                     .out_by_tags = &p->by_tags};
     if (c->principal->everything || c->operation->no_demands)
         return true;
     enum wm_status status = wm_service_demands(p->r->route.service, c, &demands);
@@ -210,7 +213,8 @@ static enum wm_status dispatch_finish(struct dispatch *p)
  * Run the operation, if it was found and may run, and finish the call. What decides whether it may run is read under the
  * same lock, so that a permission which was taken away in an entry before this one is gone. A change takes effect where its
  * entry stands in the journal, so the state stays locked until it is appended. A call that changes nothing only has to stand
- * behind what it has seen, and that has been appended already; its caller is looked at once more (dispatch_record).
+ * behind what it has seen, and that has been appended already; its caller is looked at once more (dispatch_record). What a
+ * resource's tags allow has nobody to look at, so then the state stays locked, too.
  * @param stay      keep the lock to the end in any case
  * @param out_seen  when it left no record: every entry whose effect it may have seen
  */
@@ -226,7 +230,7 @@ static enum wm_status dispatch_try(struct dispatch *p, bool runs, bool stay, uin
         dispatch_refuse_internal(p);
     WM_ASSERT(!p->ran || !p->call.operation->read_only || p->reply.n_changes == 0); /* it may be answered unrecorded */
     dispatch_note_use(p);
-    p->locked = stay || p->reply.n_changes > 0;
+    p->locked = stay || p->by_tags || p->reply.n_changes > 0;
     if (!p->locked)
         wm_state_unlock(state);
     enum wm_status status = dispatch_finish(p);

@@ -23,6 +23,7 @@ struct dispatch {
     struct wm_request_context context;
     struct wm_reply reply;
     bool ran;               /* its handler has been called */
+    bool by_tags;           /* whether it may run was decided by the tags of a resource */
     bool locked;            /* the state is, and stays so until the entry is appended */
     bool overtaken;         /* not appended: the caller is not who he was when his permissions were looked at */
     struct wm_err why;      /* why it could not be recorded */

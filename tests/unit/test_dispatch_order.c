@@ -46,6 +46,7 @@ struct client {
     struct wm_sigv4_cache *cache;
     struct wm_request request;
     const char *key_id, *secret, *token; /* token NULL: none */
+    bool describes;                      /* what caller_run() calls */
     char authorization[1100], date[WM_TIME_BASIC_BYTES];
 };
 
@@ -79,11 +80,12 @@ static int call(struct client *c, const char *method, const char *path, const ch
     struct wm_sigv4_signature signature;
     wm_request_clear(r);
     r->method = wm_view_of(method);
-    r->path = wm_view_of(path);
+    r->query = wm_view_of(path);
+    r->path = wm_view_split(&r->query, '?');
     r->source_ip = WM_LIT("203.0.113.5");
     wm_buf_add_str(&r->body, form);
     add_header(r, "Host", "127.0.0.1:8480");
-    add_header(r, "Content-Type", form[0] ? "application/x-www-form-urlencoded" : "application/json");
+    add_header(r, "Content-Type", form[0] && form[0] != '{' ? "application/x-www-form-urlencoded" : "application/json");
     if (c->token)
         add_header(r, "X-Amz-Security-Token", c->token);
     wm_sha256(r->body.data, r->body.len, sha);
@@ -182,11 +184,15 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Allowed or not: the journal tells. */
 static void *caller_run(void *arg)
 {
     struct client *c = arg;
     while (!atomic_load(&c->w->stop)) {
-        (void)call_iam(c, "ListUsers&MaxItems=1000"); /* allowed or not: the journal tells */
+        if (c->describes)
+            (void)call(c, "GET", "/channels/c", "mediapackage", "");
+        else
+            (void)call_iam(c, "ListUsers&MaxItems=1000");
         atomic_fetch_add(&c->w->calls, 1);
     }
     return NULL;
@@ -212,6 +218,7 @@ static void walk(struct world *w, void (*each)(const struct wm_entry *e, void *a
 }
 
 struct seen {
+    const char *gives, *takes;
     bool allowed;
     size_t calls, turns, notes, wrong;
 };
@@ -219,16 +226,16 @@ struct seen {
 static void compare_entry(const struct wm_entry *e, void *arg)
 {
     struct seen *s = arg;
-    if (wm_view_eq_str(e->event_name, "ListUsers")) {
+    if (wm_view_eq_str(e->event_name, "ListUsers") || wm_view_eq_str(e->event_name, "DescribeChannel")) {
         bool refused = (e->flags & WM_ENTRY_REFUSED) != 0;
         s->wrong += refused == s->allowed;
         s->calls++;
         for (size_t i = 0; i < e->n_changes; i++)
             s->notes += wm_view_eq_str(e->changes[i].kind, WM_IAM_LAST_USED);
-    } else if (wm_view_eq_str(e->event_name, "PutUserPolicy")) {
+    } else if (wm_view_eq_str(e->event_name, s->gives)) {
         s->allowed = true;
         s->turns++;
-    } else if (wm_view_eq_str(e->event_name, "DeleteUserPolicy")) {
+    } else if (wm_view_eq_str(e->event_name, s->takes)) {
         s->allowed = false;
     }
 }
@@ -256,12 +263,53 @@ static void no_call_stands_behind_what_took_its_permission(void **state)
     }
     atomic_store(&w->stop, true);
     WM_PTOK(pthread_join(thread, NULL));
-    struct seen s = {0};
+    struct seen s = {.gives = "PutUserPolicy", .takes = "DeleteUserPolicy"};
     walk(w, compare_entry, &s);
     assert_int_equal(s.turns, ROUNDS);
     assert_true(s.calls > ROUNDS);
     assert_int_equal(s.wrong, 0);
     assert_true(s.notes >= 1 && s.notes <= 3); /* one a minute */
+    client_end(&root);
+    client_end(&user);
+}
+
+/* Nor behind the change of the resource's tags that took it. */
+static void no_call_stands_behind_the_tag_that_let_it(void **state)
+{
+    struct world *w = *state;
+    struct client root, user;
+    pthread_t thread;
+    static char channel[60000];
+    char arn[128], put[300], take[400];
+    client_begin(&root, w, w->root_id, w->root_secret);
+    client_begin(&user, w, w->user_id, w->user_secret);
+    user.describes = true;
+    int n = snprintf(channel, sizeof channel, "{\"id\":\"c\",\"description\":\""); /* a long answer, as above */
+    for (; (size_t)n + 5 < sizeof channel; n += 2)
+        memcpy(channel + n, "\\n", 2);
+    memcpy(channel + n, "\"}", 3);
+    assert_int_equal(call(&root, "POST", "/channels", "mediapackage", channel), 200);
+    const char *from = memmem(root.request.out.data, root.request.out.len, "\"arn\":\"", 7);
+    assert_non_null(from);
+    assert_true(wm_view_copy((struct wm_view){from + 7, strcspn(from + 7, "\"")}, arn, sizeof arn));
+    (void)snprintf(put, sizeof put, "/tags/%.*s%%2F%s", (int)strcspn(arn, "/"), arn, strchr(arn, '/') + 1); /* fits */
+    (void)snprintf(take, sizeof take, "%s?tagKeys=open", put);
+    assert_int_equal(call_iam(&root, "PutUserPolicy&UserName=noor&PolicyName=p&PolicyDocument={\"Version\":\"2012-10-17\","
+                                     "\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"*\",\"Resource\":\"*\",\"Condition\":{"
+                                     "\"StringEquals\":{\"aws:ResourceTag/open\":\"yes\"}}}}"), 200);
+    assert_int_equal(wm_thread_start(&thread, "caller", caller_run, &user, NULL), WM_OK);
+    for (int i = 0; i < 2 * ROUNDS; i++) {
+        assert_int_equal(call(&root, "POST", put, "mediapackage", "{\"tags\":{\"open\":\"yes\"}}"), 204);
+        await_calls(w);
+        assert_int_equal(call(&root, "DELETE", take, "mediapackage", ""), 204);
+    }
+    atomic_store(&w->stop, true);
+    WM_PTOK(pthread_join(thread, NULL));
+    struct seen s = {.gives = "TagResource", .takes = "UntagResource"};
+    walk(w, compare_entry, &s);
+    assert_int_equal(s.turns, 2 * ROUNDS);
+    assert_true(s.calls > 2 * ROUNDS);
+    assert_int_equal(s.wrong, 0);
     client_end(&root);
     client_end(&user);
 }
@@ -417,6 +465,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(no_call_stands_behind_what_took_its_permission),
+        TEST(no_call_stands_behind_the_tag_that_let_it),
         TEST(the_use_of_a_key_goes_with_the_call_that_used_it),
         TEST(the_record_names_who_was_proven),
         TEST(a_session_that_is_over_is_refused_by_name),
