@@ -460,6 +460,37 @@ static void what_a_session_does_not_open_is_refused_to_whom_it_belongs(void **st
     wm_buf_done(&record);
 }
 
+/* IAM and AWS STS quotas: a path has 512 characters at most, a user's name 64. */
+static void who_has_the_longest_arn_is_recorded_like_anybody(void **state)
+{
+    struct world *w = *state;
+    struct client root, user;
+    struct wm_buf record;
+    char path[513], name[65], form[1024], arn[700];
+    memset(path, 'p', 512);
+    path[0] = path[511] = '/';
+    path[512] = '\0';
+    memset(name, 'n', 64);
+    name[64] = '\0';
+    wm_buf_init(&record, 65536);
+    client_begin(&root, w, w->root_id, w->root_secret);
+    (void)snprintf(form, sizeof form, "CreateUser&UserName=%s&Path=%s", name, path); /* fits, as what follows */
+    assert_int_equal(call_iam(&root, form), 200);
+    (void)snprintf(form, sizeof form, "CreateAccessKey&UserName=%s", name);
+    assert_int_equal(call_iam(&root, form), 200);
+    answer_text(&root, "AccessKeyId", w->user_id, sizeof w->user_id);
+    answer_text(&root, "SecretAccessKey", w->user_secret, sizeof w->user_secret);
+    client_begin(&user, w, w->user_id, w->user_secret);
+    assert_int_equal(call(&user, "GET", "/channels", "mediapackage", ""), 403);
+    walk(w, find_last, &record);
+    (void)snprintf(arn, sizeof arn, "\"arn\":\"arn:aws:iam::123456789012:user%s%s\"", path, name);
+    assert_non_null(strstr(wm_buf_cstr(&record), arn));
+    assert_non_null(strstr(wm_buf_cstr(&record), "\"errorCode\":\"AccessDeniedException\""));
+    client_end(&root);
+    client_end(&user);
+    wm_buf_done(&record);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -470,6 +501,7 @@ int main(void)
         TEST(the_record_names_who_was_proven),
         TEST(a_session_that_is_over_is_refused_by_name),
         TEST(what_a_session_does_not_open_is_refused_to_whom_it_belongs),
+        TEST(who_has_the_longest_arn_is_recorded_like_anybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
