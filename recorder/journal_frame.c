@@ -14,10 +14,10 @@ static size_t round_up_8(size_t n)
 
 enum wm_status wm_frame_size(const struct wm_entry *e, size_t *out_len, struct wm_err *err)
 {
-    if (e->event_source.len > JOURNAL_MAX_ROUTE_BYTES || e->event_name.len > JOURNAL_MAX_ROUTE_BYTES ||
-        e->principal.len > JOURNAL_MAX_ROUTE_BYTES)
-        return wm_fail(err, WM_E_LIMIT, "event source, event name or principal is longer than %u bytes",
-                       JOURNAL_MAX_ROUTE_BYTES);
+    if (e->event_source.len > JOURNAL_MAX_ROUTE_BYTES || e->event_name.len > JOURNAL_MAX_ROUTE_BYTES)
+        return wm_fail(err, WM_E_LIMIT, "event source or event name is longer than %u bytes", JOURNAL_MAX_ROUTE_BYTES);
+    if (e->principal.len > JOURNAL_MAX_PRINCIPAL_BYTES)
+        return wm_fail(err, WM_E_LIMIT, "a principal is longer than %u bytes", JOURNAL_MAX_PRINCIPAL_BYTES);
     if (e->record.len == 0)
         return wm_fail(err, WM_E_INVALID, "an entry must have a record");
     if (e->record.len > WM_MAX_RECORD_BYTES)

@@ -94,6 +94,8 @@ static_assert(TAIL_ID + JOURNAL_ID_BYTES == TAIL_HEADER_BYTES, "tail header");
  * years; a frame with a higher one was never written by us. */
 #define JOURNAL_MAX_SEQ ((uint64_t)INT64_MAX)
 #define JOURNAL_MAX_ROUTE_BYTES 255u
+/* A user's ARN has a path of 512 characters and a name of 64 (IAM User Guide, "IAM and AWS STS quotas"). */
+#define JOURNAL_MAX_PRINCIPAL_BYTES 1024u
 #define JOURNAL_MAX_KIND_BYTES 255u
 #define JOURNAL_MAX_ID_BYTES 1024u
 

@@ -279,8 +279,7 @@ static enum wm_sigv4_result find(struct wm_auth *a, const struct wm_sigv4_claim 
     return result;
 }
 
-/* STS API Reference, GetSessionToken: without MFA such credentials are none to IAM. */
-static bool is_good_for(const struct wm_principal *p, struct wm_view service)
+bool wm_auth_opens(const struct wm_principal *p, struct wm_view service)
 {
     const struct wm_identity_session *session = p->identity.session;
     bool own = session && p->identity.type != WM_IDENTITY_ASSUMED_ROLE;
@@ -297,8 +296,6 @@ enum wm_sigv4_result wm_auth_identify(struct wm_auth *a, struct wm_sigv4_cache *
     if (result != WM_SIGV4_OK)
         return result;
     result = wm_sigv4_verify(cache, request, claim, p->secret, a->region, service, now, message);
-    if (result == WM_SIGV4_OK && !is_good_for(p, service))
-        result = unknown(message);
     if (result == WM_SIGV4_OK)
         *out = p;
     else

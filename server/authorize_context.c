@@ -281,8 +281,11 @@ static struct wm_view single_value(const struct wm_access *q, const struct wm_de
     if (take_prefix(name, "aws:RequestTag/", &tag))
         return tag_of(q->demands->request_tags, tag);
     /* iam:ResourceTag is the older name of the same, for users and roles. */
-    if (take_prefix(name, "aws:ResourceTag/", &tag) || take_prefix(name, "iam:ResourceTag/", &tag))
+    if (take_prefix(name, "aws:ResourceTag/", &tag) || take_prefix(name, "iam:ResourceTag/", &tag)) {
+        if (q->out_by_tags)
+            *q->out_by_tags = true;
         return tag_of(d->resource_tags, tag);
+    }
     return WM_EMPTY;
 }
 

@@ -33,6 +33,7 @@ struct wm_request {
     const struct wm_principal *caller;   /* held; NULL: nobody was proven */
     struct wm_view principal;            /* ARN, or the access key that was claimed; may be empty */
     char claimed_key[128];               /* of a caller who was not proven; the longest that there is, or cut */
+    char asked[128];                     /* an operation that we do not have */
 
     /* what goes back */
     int status;

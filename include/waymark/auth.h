@@ -9,6 +9,7 @@
  * A call:
  *
  *     result = wm_auth_identify(auth, cache, &request, &claim, service, now, &caller, message);
+ *     … refuse unless wm_auth_opens(caller, service) …
  *     …
  *     wm_state_lock(state);
  *     result = wm_auth_confirm(auth, &claim, now, &caller, message);     as of the place where the call is ordered
@@ -56,6 +57,14 @@ enum wm_sigv4_result wm_auth_identify(struct wm_auth *a, struct wm_sigv4_cache *
                                       const struct wm_sigv4_request *request, const struct wm_sigv4_claim *claim,
                                       struct wm_view service, struct wm_wall_ns now, const struct wm_principal **out,
                                       char message[256]);
+
+/**
+ * Are his credentials any to this service? STS API Reference, GetSessionToken: without MFA such credentials are none to IAM.
+ * Where they are none, the call is refused as with an access key that nobody has, but whose they are has been proven.
+ * @param service  signing name; empty: any
+ * @thread any   @locks none
+ */
+bool wm_auth_opens(const struct wm_principal *p, struct wm_view service);
 
 /**
  * Is who was identified still who he was? When identities have changed since, he is loaded again.

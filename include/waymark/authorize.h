@@ -78,6 +78,8 @@ struct wm_access {
     const struct wm_request_context *context;
     const struct wm_demands *demands;
     const struct wm_policy *beside; /* a policy that the caller asks by itself, such as a trust policy; NULL: none */
+    bool *out_by_tags;              /* set where a policy asks for the resource's tags, which change apart from principals;
+                                       NULL: nobody wants to know */
 };
 
 /* ---- the decision ---- */

@@ -49,9 +49,9 @@ struct wm_entry {
     uint64_t seq;                 /* from 1, without gaps; set by the journal */
     struct wm_wall_ns time;       /* eventTime */
     uint16_t flags;               /* enum wm_entry_flag */
-    struct wm_view event_source;  /* at most 255 bytes each */
+    struct wm_view event_source;  /* at most 255 bytes, as the name */
     struct wm_view event_name;
-    struct wm_view principal;     /* ARN, or the claimed access key id; may be empty */
+    struct wm_view principal;     /* ARN, or the claimed access key id; at most 1,024 bytes; may be empty */
     struct wm_view record;        /* finished JSON, 1 to WM_MAX_RECORD_BYTES: there is no change without a record */
     const struct wm_change *changes;
     size_t n_changes;             /* at most WM_MAX_CHANGES */

@@ -318,8 +318,6 @@ static enum wm_status take_parameters(struct wm_call *c, struct wm_reply *r, str
         status = take_tags(c, r, s);
     if (status == WM_OK && !r->error_code)
         status = take_inline_policy(c, r, s);
-    if (status == WM_OK && !r->error_code)
-        status = take_policy_arns(c, r, s);
     return status;
 }
 
@@ -381,7 +379,9 @@ enum wm_status sts_assume_role(struct wm_call *c, struct wm_reply *r)
         return wm_reply_error(c, r, "AccessDenied", 403,
                               "User: %.*s is not authorized to perform: sts:AssumeRole on resource: %.*s",
                               WM_ARG(c->identity.arn), WM_ARG(wm_view_sub(arn, 0, 512)));
-    status = check_duration(c, r, role, seconds);
+    status = take_policy_arns(c, r, &s); /* not before: it tells which policies there are */
+    if (status == WM_OK && !r->error_code)
+        status = check_duration(c, r, role, seconds);
     if (status == WM_OK && !r->error_code)
         status = sts_issue(c, r, &s, seconds);
     if (status == WM_OK && !r->error_code)

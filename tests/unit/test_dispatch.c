@@ -367,6 +367,19 @@ static void a_claimed_key_lives_as_long_as_its_request(void **state)
     text_is(wm_json_get(record_of(request.seq, NULL), "userIdentity"), "accessKeyId", long_key);
 }
 
+/* So is an operation that we do not have: the connection, whose memory headers are in, may be gone by then. */
+static void the_name_of_an_operation_lives_as_long_as_its_request(void **state)
+{
+    (void)state;
+    char target[] = "CloudTrail_20131101.NoSuchOperation";
+    send_request(&(struct sent){.method = "POST", .path = "/", .body = "{}", .service = "cloudtrail", .target = target,
+                                .content_type = "application/x-amz-json-1.1"});
+    memset(target, '#', strlen(target));
+    assert_int_equal(request.status, 404);
+    assert_true(wm_view_eq_str(request.event_name, "NoSuchOperation"));
+    text_is(record_of(request.seq, NULL), "eventName", "NoSuchOperation");
+}
+
 static bool has_channel(const char *id)
 {
     struct wm_view document;
@@ -1347,6 +1360,7 @@ int main(void)
         cmocka_unit_test(ids_are_new_for_each_call),
         cmocka_unit_test(a_call_that_needs_too_much_memory_is_recorded),
         cmocka_unit_test(a_claimed_key_lives_as_long_as_its_request),
+        cmocka_unit_test(the_name_of_an_operation_lives_as_long_as_its_request),
         cmocka_unit_test(who_may_not_is_refused_and_recorded),
         cmocka_unit_test(permissions_count_from_their_entry_on),
         cmocka_unit_test(demands_that_cannot_be_read_fail_the_call),

@@ -354,7 +354,7 @@ static void too_large_parts_are_refused(void **state)
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_LIMIT);
     e = good, e.event_name.ptr = big, e.event_name.len = 256;
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_LIMIT);
-    e = good, e.principal.ptr = big, e.principal.len = 256;
+    e = good, e.principal.ptr = big, e.principal.len = 1025;
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_LIMIT);
     e = good, e.changes = changes, e.n_changes = WM_MAX_CHANGES + 1;
     assert_int_equal(wm_journal_append(j, &e, &seq, NULL), WM_E_LIMIT);

@@ -102,6 +102,9 @@ static void a_role_that_is_not_there_is_refused_in_the_same_words(void **state)
     assert_int_equal(sts(g, ASSUME), 403); /* there is one of this name, but it has another ARN */
     assert_denied(g);
     assert_int_equal(sts(g, "AssumeRole&RoleArn=arn:aws:iam::444455556666:role/x/R&RoleSessionName=run-7"), 403);
+    /* Nor does he learn which policies there are. */
+    assert_int_equal(sts(g, ASSUME "&PolicyArns.member.1.arn=arn:aws:iam::111122223333:policy/secret"), 403);
+    assert_denied(g);
     sts_ok(g, "AssumeRole&RoleArn=arn:aws:iam::111122223333:role/x/R&RoleSessionName=run-7");
 }
 
