@@ -86,8 +86,8 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
     q->last = v->settled.last;
     q->known = q->sure = true;
     q->stopped = n->ends_stopped;
-    if (q->stopped)
-        v->settled.clean = false; /* the next run needs it to know this again */
+    if (q->stopped || n->begins_started)
+        v->settled.clean = false; /* the next run may meet the gap beside it, and needs it to know this again */
 }
 
 static int sequence_compare_ranges(const void *left, const void *right)
