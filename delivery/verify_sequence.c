@@ -93,13 +93,19 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
 static int sequence_compare_ranges(const void *left, const void *right)
 {
     const struct verify_missed *a = left, *b = right;
-    return (a->range.first > b->range.first) - (a->range.first < b->range.first);
+    if (a->range.first != b->range.first)
+        return a->range.first > b->range.first ? 1 : -1;
+    if (a->range.last != b->range.last)
+        return a->range.last > b->range.last ? 1 : -1;
+    if (a->stopped_before != b->stopped_before)
+        return a->stopped_before ? 1 : -1;
+    return (int)a->stopped_behind - (int)b->stopped_behind;
 }
 
 /*
  * Is every number of it in some range, or in a time when the trail was stopped? Such a time has the stop before it and the
  * start behind it, be it that one of these is itself in a range, which says so then. Ranges are in the order of their
- * first numbers.
+ * numbers, so that what two of them contradict each other in is judged in one way.
  */
 static bool sequence_explained(const struct verify_sequence *q, const struct verify_gap *gap)
 {
