@@ -233,5 +233,31 @@ def test_the_lock_is_for_everybody_and_its_change_is_recorded(start_server):
                                                            {"locked": False, "before": True}]
     assert changes[0]["waymarkSequence"] == 1, "before anything else"
     assert changes[1]["waymarkSequence"] < server.store.find(ids[0])["waymarkSequence"]
-    assert server.log().count("audit-lock        locked=yes") == 2
+    assert server.log().count("audit-changed     locked=yes") == 2
+    verify_all(server)
+
+
+def test_recording_is_not_turned_off_behind_the_lock(start_server):
+    """Whoever writes the settings can end the audit, but the trail says so, and when."""
+    server = start_server(audit={"locked": True})
+    server.stop()
+    server.settings["journal"] = {"enabled": False}
+    with pytest.raises(AssertionError):
+        server.start()
+    assert "audit.locked: expected journal.enabled beside it" in server.log()
+    server.settings["audit"] = {"locked": False}
+    server.start()
+    unrecorded = request_id(server.client().list_channels())
+    server.restart()
+    server.stop()
+    server.settings.update(audit={"locked": True}, journal={"enabled": True})
+    server.start()
+    last = request_id(server.client().list_channels())
+    server.store.wait_for_ids([last])
+    assert unrecorded not in event_ids(server.store)
+    events = server.store.service_events()
+    assert [(e["eventName"], e["serviceEventDetails"]) for e in events if e["eventName"].endswith("Changed")] == [
+        ("AuditLockChanged", {"locked": True, "before": False}), ("AuditLockChanged", {"locked": False, "before": True}),
+        ("RecordingChanged", {"recording": False, "before": True}), ("AuditLockChanged", {"locked": True, "before": False}),
+        ("RecordingChanged", {"recording": True, "before": False})]
     verify_all(server)
