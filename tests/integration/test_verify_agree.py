@@ -988,7 +988,7 @@ def switched(name, trail=TRAIL, **more):
     """What makes a record that of the call; its number stays the last member."""
     def change(record):
         record.update(eventSource="cloudtrail.amazonaws.com", eventName=name, eventType="AwsApiCall",
-                      requestParameters={"name": trail}, **more, waymarkSequence=record.pop("waymarkSequence"))
+                      requestParameters={"name": trail}, **more, waymarkSequence=record.pop("waymarkSequence", None))
     return change
 
 
@@ -1382,15 +1382,37 @@ def check_random_numbers(folder, tools, key, keys_file):
     dice = random.Random(seed)
     bucket = Bucket(os.path.join(folder, "bucket"))
     for n in range(24):
-        trail = Trail(bucket, key, "gz", trail="trail%02d" % n, numbered=True)
+        name = "trail%02d" % n
+        trail = Trail(bucket, key, "gz", trail=name, numbered=True)
         trail.number = dice.choice((1, 1000))
         for _ in range(3):
+            trail.number += dice.choice((0, 5))
             trail.seal(n_files=dice.randrange(4))
+
+        def switch(record, what):
+            named = dice.choice((name,) * 6 + ("arn:aws:cloudtrail:us-east-1:1:trail/" + name, "x" + name, 7))
+            switched(what, named, **dice.choice(({},) * 6 + ({"errorCode": "x"},)))(record)
+
+        def miss(record):
+            first = trail.number - dice.randrange(1, 30)
+            details = {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + name, "firstSequence": first,
+                       "lastSequence": first + dice.randrange(9)}
+            for side in ("stoppedBefore", "stoppedBehind"):
+                details.update({side: dice.choice((True, 1))} if dice.randrange(2) else {})
+            record.update(eventType="AwsServiceEvent", eventName="RecordsMissed", serviceEventDetails=details,
+                          waymarkSequence=record.pop("waymarkSequence", None))
+
+        for d in (1, 2):
+            if trail.files[d - 1] and trail.files[d] and dice.randrange(2):  # perhaps a stop that explains the gap
+                trail.set_records(d - 1, -1, lambda records: switch(records[-1], "StopLogging"))
+                trail.set_records(d, 0, lambda records: switch(records[0], "StartLogging"))
         for d, files in enumerate(trail.files):
             for i in range(len(files)):
-                for _ in range(dice.choice((0, 0, 1, 2))):
+                for _ in range(dice.choice((0, 0, 0, 1, 2))):
                     trail.set_records(d, i, lambda records: dice.choice((
-                        lambda: records.reverse(), lambda: records.pop(), lambda: records.append(dict(records[0])),
+                        lambda: switch(records[0], "StartLogging"), lambda: switch(records[-1], "StopLogging"),
+                        lambda: miss(records[0]), lambda: records.reverse(),
+                        lambda: records.pop(), lambda: records.append(dict(records[0])),
                         lambda: records[0].update(waymarkSequence=dice.randrange(1, 30)),
                         lambda: records[-1].update(waymarkSequence=dice.choice((None, 0, 1.5, 1e3, "1", True, -1, 2 ** 53))),
                         lambda: records[0].update(later=1),
