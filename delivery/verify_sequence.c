@@ -75,10 +75,11 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
                    (unsigned long long)(begins ? last : n->order_after));
         v->settled.clean = false;
     } else {
-        if (q->sure && n->first > last + 1)
+        bool before = q->sure && n->first > last + 1;
+        if (before)
             sequence_gap(v, o, last + 1, n->first - 1, n->begins_started);
         q->stopped = false; /* a stop ends a file */
-        for (unsigned i = 0; i < n->n_gaps; i++)
+        for (unsigned i = 0; i < n->n_gaps && i + before < VERIFY_MAX_RANGES; i++)
             sequence_gap(v, o, n->gaps[i].first, n->gaps[i].last, false);
     }
     v->settled.first = v->settled.first ? v->settled.first : n->first;

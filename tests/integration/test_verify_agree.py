@@ -984,6 +984,36 @@ def numbers_that_were_not_all_left_out(t):
     return [t.files[1][0]]
 
 
+@case(rc=0, digests=0)
+def numbers_that_were_left_out_in_many_pieces(t):
+    """One for each file that was planned (17 at most), and told of more than once."""
+    t.number = 1
+    t.seal()
+    first, t.number = t.number, t.number + 40
+    t.seal()
+
+    def tell(records):
+        at = records.pop()["waymarkSequence"]
+        records += [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed", "serviceEventDetails": {
+            "trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": first + 2 * n,
+            "lastSequence": first + 2 * n + 1}, "waymarkSequence": at + n} for n in range(20)]
+    t.set_records(1, 1, tell)
+    t.reseal(1)
+    return []
+
+
+@case(digests=0)
+def numbers_of_more_gaps_than_are_told(t):
+    t.number = 1
+    t.seal()
+    t.number += 20
+    t.seal()
+    t.set_records(1, 0, lambda records: records.extend([{"waymarkSequence": 40 + 2 * n} for n in range(20)]))
+    t.set_records(1, 1, lambda records: [records.clear(), records.append({"waymarkSequence": 79})])
+    t.reseal(1)
+    return [t.files[1][0]] * 16
+
+
 def switched(name, trail=TRAIL, **more):
     """What makes a record that of the call; its number stays the last member."""
     def change(record):
