@@ -971,6 +971,23 @@ def numbers_that_another_trail_left_out(t):
 
 
 @case(digests=0)
+def numbers_that_nothing_says_were_left_out(t):
+    """What ought to say so is of other types than any daemon writes."""
+    t.number = 1
+    t.seal()
+    t.number += 20
+    t.seal()
+    odd = [{"serviceEventDetails": details} for details in (None, "x", [], {"trailARN": 1}, {"trailARN": ":trail/" + TRAIL})]
+    odd += [{}] + [{"serviceEventDetails": {"trailARN": ":trail/" + TRAIL, "firstSequence": a, "lastSequence": b}}
+                   for a, b in ((24, 5), ("5", "24"), (True, 24), (5.0, 24), (0, 24), (5, 2 ** 53))]
+    t.set_records(1, 1, lambda records: records.extend([
+        {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed", **details,
+         "waymarkSequence": records[-1]["waymarkSequence"] + 1 + n} for n, details in enumerate(odd)]))
+    t.reseal(1)
+    return [t.files[1][0]]
+
+
+@case(digests=0)
 def numbers_that_were_not_all_left_out(t):
     t.number = 1
     t.seal()
