@@ -942,12 +942,18 @@ def numbers_in_the_middle_of_a_record(t):
     return [t.files[0][1]]
 
 
-@case(rc=0, digests=0)
-def numbers_that_were_left_out(t):
+def seal_around_a_gap(t, width=20):
+    """Two digests; the first number of what is missing between them."""
     t.number = 1
     t.seal()
-    t.number += 20
+    first, t.number = t.number, t.number + width
     t.seal()
+    return first
+
+
+@case(rc=0, digests=0)
+def numbers_that_were_left_out(t):
+    seal_around_a_gap(t)
     missed = [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
                "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": a,
                                        "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
@@ -959,10 +965,7 @@ def numbers_that_were_left_out(t):
 
 @case(digests=0)
 def numbers_that_another_trail_left_out(t):
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     t.set_records(1, 1, lambda records: records[0].update(
         eventType="AwsServiceEvent", eventName="RecordsMissed", waymarkSequence=records[0].pop("waymarkSequence"),
         serviceEventDetails={"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/x", "firstSequence": 5, "lastSequence": 24}))
@@ -973,10 +976,7 @@ def numbers_that_another_trail_left_out(t):
 @case(digests=0)
 def numbers_that_nothing_says_were_left_out(t):
     """What ought to say so is of other types than any daemon writes."""
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     odd = [{"serviceEventDetails": details} for details in (None, "x", [], {"trailARN": 1}, {"trailARN": ":trail/" + TRAIL})]
     odd += [{}] + [{"serviceEventDetails": {"trailARN": ":trail/" + TRAIL, "firstSequence": a, "lastSequence": b}}
                    for a, b in ((24, 5), ("5", "24"), (True, 24), (5.0, 24), (0, 24), (5, 2 ** 53))]
@@ -989,10 +989,7 @@ def numbers_that_nothing_says_were_left_out(t):
 
 @case(digests=0)
 def numbers_that_were_not_all_left_out(t):
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     missed = {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
               "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": 5,
                                       "lastSequence": 23}}
@@ -1004,10 +1001,7 @@ def numbers_that_were_not_all_left_out(t):
 @case(rc=0, digests=0)
 def numbers_that_were_left_out_in_many_pieces(t):
     """One for each file that was planned (17 at most), and told of more than once."""
-    t.number = 1
-    t.seal()
-    first, t.number = t.number, t.number + 40
-    t.seal()
+    first = seal_around_a_gap(t, 40)
 
     def tell(records):
         at = records.pop()["waymarkSequence"]
@@ -1021,10 +1015,7 @@ def numbers_that_were_left_out_in_many_pieces(t):
 
 @case(digests=0)
 def numbers_of_more_gaps_than_are_told(t):
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     t.set_records(1, 0, lambda records: records.extend([{"waymarkSequence": 40 + 2 * n} for n in range(20)]))
     t.set_records(1, 1, lambda records: [records.clear(), records.append({"waymarkSequence": 79})])
     t.reseal(1)
@@ -1041,10 +1032,7 @@ def switched(name, trail=TRAIL, **more):
 
 def stopped_between_digests(t, stop, start, missed=None):
     """A gap between two digests, with these two records beside it."""
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     t.set_records(0, -1, lambda records: stop(records[-1]))
     t.set_records(1, 0, lambda records: start(records[0]))
     if missed:
