@@ -10,7 +10,7 @@
 
 /* "Wtrl"; PRAGMA application_id tells this file from any other SQLite file. */
 #define LEDGER_APPLICATION_ID 0x5774726c
-#define LEDGER_VERSION 3
+#define LEDGER_VERSION 4
 /* Another process that is just ending gives the file back soon. */
 #define LEDGER_BUSY_MS 2000
 
@@ -40,9 +40,9 @@
     " hash TEXT NOT NULL, newest TEXT NOT NULL, oldest TEXT NOT NULL, records INTEGER NOT NULL,"                     \
     " first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, delivered_s INTEGER NOT NULL) STRICT;"                  \
     "CREATE TABLE untold (first_seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, stopped_before INTEGER NOT NULL,"  \
-    " stopped_behind INTEGER NOT NULL) STRICT;"                                                                      \
+    " stopped_behind INTEGER NOT NULL, told_seq INTEGER) STRICT;"                                                       \
     "PRAGMA application_id = 1467249260;"                                                                            \
-    "PRAGMA user_version = 3;"
+    "PRAGMA user_version = 4;"
 /* Version 2 knew no trail that was stopped. Ended by ledger_end(). */
 #define LEDGER_FROM_2                                                                                               \
     "BEGIN IMMEDIATE;"                                                                                              \
@@ -52,6 +52,11 @@
     "ALTER TABLE untold ADD COLUMN stopped_before INTEGER NOT NULL DEFAULT 0;"                                      \
     "ALTER TABLE untold ADD COLUMN stopped_behind INTEGER NOT NULL DEFAULT 0;"                                      \
     "PRAGMA user_version = 3;"
+/* Version 3 forgot what was missed when it was told, and not when that was delivered. */
+#define LEDGER_FROM_3                                                                                               \
+    "BEGIN IMMEDIATE;"                                                                                              \
+    "ALTER TABLE untold ADD COLUMN told_seq INTEGER;"                                                               \
+    "PRAGMA user_version = 4;"
 
 static_assert(LEDGER_APPLICATION_ID == 1467249260, "the pragma's number");
 
@@ -355,8 +360,11 @@ enum wm_status wm_ledger_open(const char *path, const struct wm_ledger_identity 
             status = ledger_make(l, who, first_cursor_seq, now_s, err);
     } else if (application != LEDGER_APPLICATION_ID) {
         status = wm_fail(err, WM_E_INVALID, "%s is another program's SQLite file", path);
-    } else if (version == 2) {
-        status = ledger_end(l, ledger_exec(l, LEDGER_FROM_2, err), err);
+    } else if (version == 2 || version == 3) {
+        if (version == 2)
+            status = ledger_end(l, ledger_exec(l, LEDGER_FROM_2, err), err);
+        if (status == WM_OK)
+            status = ledger_end(l, ledger_exec(l, LEDGER_FROM_3, err), err);
     } else if (version != LEDGER_VERSION) {
         status = wm_fail(err, WM_E_UNSUPPORTED, "ledger %s has version %lld, this program knows %d", path,
                          (long long)version, LEDGER_VERSION);
@@ -557,6 +565,8 @@ enum wm_status wm_ledger_delivered(struct wm_ledger *l, struct wm_view bucket, i
         bind_u64(st, 5, p.logging);
         status = ledger_run(l, st, err);
     }
+    if (status == WM_OK) /* where they were told of is in the bucket */
+        status = ledger_apply(l, "DELETE FROM untold WHERE told_seq <= ?1", &p.last_seq, 1, err);
     status = ledger_end(l, status, err);
     if (status == WM_OK) {
         l->head.cursor_seq = p.last_seq;
@@ -586,8 +596,10 @@ enum wm_status wm_ledger_missed(struct wm_ledger *l, uint64_t seq, const struct 
     if (status == WM_OK)
         status = ledger_apply(l, "UPDATE head SET cursor_seq = ?1, missed_records = missed_records + ?2, logging = ?3",
                               (uint64_t[]){seq, missed, logging}, 3, err);
+    if (status == WM_OK) /* what was told, and is not delivered, may be among them */
+        status = ledger_exec(l, "UPDATE untold SET told_seq = NULL", err);
     if (status == WM_OK)
-        status = ledger_apply(l, "INSERT INTO untold VALUES (?1, ?2, ?3, ?4)",
+        status = ledger_apply(l, "INSERT INTO untold VALUES (?1, ?2, ?3, ?4, NULL)",
                               (uint64_t[]){first_seq, seq, !l->head.logging, !logging}, 4, err);
     status = ledger_end(l, status, err);
     if (status == WM_OK) {
@@ -607,7 +619,7 @@ enum wm_status wm_ledger_untold(struct wm_ledger *l, struct wm_ledger_range *out
     struct wm_ledger_range r = {0};
     sqlite3_stmt *st = NULL;
     enum wm_status status = ledger_prepare(l, "SELECT first_seq, last_seq, stopped_before, stopped_behind FROM untold"
-                                              " ORDER BY first_seq", &st, err);
+                                              " WHERE told_seq IS NULL ORDER BY first_seq", &st, err);
     if (status != WM_OK)
         return status;
     int rc;
@@ -631,9 +643,10 @@ enum wm_status wm_ledger_untold(struct wm_ledger *l, struct wm_ledger_range *out
     return status;
 }
 
-enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, struct wm_err *err)
+enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, uint64_t told_seq, struct wm_err *err)
 {
-    return ledger_apply(l, "DELETE FROM untold WHERE last_seq <= ?1", &last_seq, 1, err);
+    return ledger_apply(l, "UPDATE untold SET told_seq = ?2 WHERE last_seq <= ?1 AND told_seq IS NULL",
+                        (uint64_t[]){last_seq, told_seq}, 2, err);
 }
 
 /* ---- digests ---- */

@@ -154,8 +154,12 @@ struct wm_ledger_range {
 };
 /** The oldest missed range that has not been told, neighbours taken together. @return WM_E_NOT_FOUND: there is none */
 enum wm_status wm_ledger_untold(struct wm_ledger *l, struct wm_ledger_range *out, struct wm_err *err) WM_MUST_CHECK;
-/** Missed ranges up to last_seq have been told. */
-enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, struct wm_err *err) WM_MUST_CHECK;
+/**
+ * Missed ranges up to last_seq have been told, in an entry up to told_seq. They are forgotten when that is delivered; when
+ * anything is missed before, they are to be told again.
+ */
+enum wm_status wm_ledger_told(struct wm_ledger *l, uint64_t last_seq, uint64_t told_seq,
+                              struct wm_err *err) WM_MUST_CHECK;
 
 /**
  * The files that a digest ending at *io_end_s lists: those planned up to then. When they are more than max_files, the

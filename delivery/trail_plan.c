@@ -136,7 +136,7 @@ void trail_tell_missed(struct wm_trail *t)
         wm_buf_done(&details);
     }
     if (status == WM_OK)
-        status = trail_booked(t, wm_ledger_told(t->own.ledger, missed.last_seq, &err));
+        status = trail_booked(t, wm_ledger_told(t->own.ledger, missed.last_seq, wm_journal_durable(t->o.journal), &err));
     if (status == WM_OK)
         t->own.telling = (struct trail_trouble){0};
     else

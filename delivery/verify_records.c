@@ -181,7 +181,7 @@ static void numbers_add_missed(struct verify_numbers *n, const struct wm_json *r
     const struct wm_json *details = wm_json_get(record, "serviceEventDetails");
     const struct wm_json *from = wm_json_get(details, "firstSequence"), *to = wm_json_get(details, "lastSequence");
     int64_t first, last;
-    if (arn_names(wm_json_get_text(details, "trailARN"), trail) && from && to && n->n_missed < VERIFY_MAX_RANGES &&
+    if (arn_names(wm_json_get_text(details, "trailARN"), trail) && from && to && n->n_missed < VERIFY_MAX_MISSED &&
         wm_json_to_i64(from, 1, (int64_t)VERIFY_MAX_SEQUENCE, &first) == WM_OK &&
         wm_json_to_i64(to, first, (int64_t)VERIFY_MAX_SEQUENCE, &last) == WM_OK)
         n->missed[n->n_missed++] = (struct verify_missed){{(uint64_t)first, (uint64_t)last},
@@ -235,15 +235,12 @@ void verify_scan_init(struct verify_scan *s, struct wm_view text, struct wm_view
     *s = (struct verify_scan){.text = text, .trail = trail};
 }
 
-static void scan_names(struct verify_scan *s, uint64_t names)
+static void scan_name(struct verify_scan *s, size_t at)
 {
     static const struct wm_view told[] = {{MISSED "\"", sizeof MISSED}, {STOP "\"", sizeof STOP}, {START "\"", sizeof START}};
-    for (; names; names &= names - 1) {
-        size_t at = s->at + (size_t)__builtin_ctzll(names);
-        for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
-            if (s->text.len - at >= told[i].len && memcmp(s->text.ptr + at, told[i].ptr, told[i].len) == 0)
-                s->candidate = at;
-    }
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+        if (s->text.len - at >= told[i].len && memcmp(s->text.ptr + at, told[i].ptr, told[i].len) == 0)
+            s->candidate = at;
 }
 
 static void scan_brackets(struct verify_scan *s, uint64_t opens, uint64_t closes)
@@ -268,9 +265,15 @@ __attribute__((always_inline)) static inline void scan_block(struct verify_scan 
     s->in_string = (uint64_t)0 - (within >> 63);
     uint64_t names = m.names & (m.quotes << 1 | s->after_quote) & within;
     s->after_quote = m.quotes >> 63;
-    if (names)
-        scan_names(s, names);
-    scan_brackets(s, m.opens & ~within, m.closes & ~within);
+    uint64_t opens = m.opens & ~within, closes = m.closes & ~within;
+    for (; names; names &= names - 1) { /* behind the brackets before it: a record may end there */
+        uint64_t before = (names & (0 - names)) - 1;
+        scan_brackets(s, opens & before, closes & before);
+        opens &= ~before;
+        closes &= ~before;
+        scan_name(s, s->at + (size_t)__builtin_ctzll(names));
+    }
+    scan_brackets(s, opens, closes);
     s->at += BLOCK;
 }
 

@@ -16,6 +16,8 @@
 /* What other readers of JSON hold exactly (RFC 8259 section 6: 2^53). */
 #define VERIFY_MAX_SEQUENCE UINT64_C(9007199254740991)
 #define VERIFY_MAX_RANGES 16u
+/* A trail misses its planned files one by one, and may tell of each: WM_TRAIL_MAX_UPLOADS + 1, and what is between. */
+#define VERIFY_MAX_MISSED 64u
 
 struct verify_range {
     uint64_t first, last;
@@ -34,8 +36,8 @@ struct verify_numbers {
     uint64_t order_number, order_after; /* the first number that is not above all before it, and the highest of those; or 0 */
     unsigned n_gaps;        /* at most VERIFY_MAX_RANGES; more are not kept */
     struct verify_range gaps[VERIFY_MAX_RANGES];
-    unsigned n_missed;      /* what AwsServiceEvents named RecordsMissed say; at most VERIFY_MAX_RANGES */
-    struct verify_missed missed[VERIFY_MAX_RANGES];
+    unsigned n_missed;      /* what AwsServiceEvents named RecordsMissed say; at most VERIFY_MAX_MISSED */
+    struct verify_missed missed[VERIFY_MAX_MISSED];
     bool begins_started;    /* the first record is of a StartLogging of the trail that was carried out */
     bool ends_stopped;      /* the last one is of such a StopLogging */
 };

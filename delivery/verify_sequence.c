@@ -75,10 +75,11 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
                    (unsigned long long)(begins ? last : n->order_after));
         v->settled.clean = false;
     } else {
-        if (q->sure && n->first > last + 1)
+        bool before = q->sure && n->first > last + 1;
+        if (before)
             sequence_gap(v, o, last + 1, n->first - 1, n->begins_started);
         q->stopped = false; /* a stop ends a file */
-        for (unsigned i = 0; i < n->n_gaps; i++)
+        for (unsigned i = 0; i < n->n_gaps && i + before < VERIFY_MAX_RANGES; i++)
             sequence_gap(v, o, n->gaps[i].first, n->gaps[i].last, false);
     }
     v->settled.first = v->settled.first ? v->settled.first : n->first;
@@ -86,20 +87,26 @@ void verify_sequence_file(struct verify *v, const struct verify_object *o, const
     q->last = v->settled.last;
     q->known = q->sure = true;
     q->stopped = n->ends_stopped;
-    if (q->stopped)
-        v->settled.clean = false; /* the next run needs it to know this again */
+    if (q->stopped || n->begins_started)
+        v->settled.clean = false; /* the next run may meet the gap beside it, and needs it to know this again */
 }
 
 static int sequence_compare_ranges(const void *left, const void *right)
 {
     const struct verify_missed *a = left, *b = right;
-    return (a->range.first > b->range.first) - (a->range.first < b->range.first);
+    if (a->range.first != b->range.first)
+        return a->range.first > b->range.first ? 1 : -1;
+    if (a->range.last != b->range.last)
+        return a->range.last > b->range.last ? 1 : -1;
+    if (a->stopped_before != b->stopped_before)
+        return a->stopped_before ? 1 : -1;
+    return (int)a->stopped_behind - (int)b->stopped_behind;
 }
 
 /*
  * Is every number of it in some range, or in a time when the trail was stopped? Such a time has the stop before it and the
  * start behind it, be it that one of these is itself in a range, which says so then. Ranges are in the order of their
- * first numbers.
+ * numbers, so that what two of them contradict each other in is judged in one way.
  */
 static bool sequence_explained(const struct verify_sequence *q, const struct verify_gap *gap)
 {

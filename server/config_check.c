@@ -74,12 +74,20 @@ static enum wm_status check_burst(struct config *c, const struct config_place *a
     return WM_OK;
 }
 
+/* Without recording there is nothing that the lock keeps. To turn it off, the lock must be opened, and that is recorded. */
+static enum wm_status check_lock(struct config *c, const struct config_place *at, struct wm_err *err)
+{
+    if (c->pub.audit.locked && !c->pub.journal.enabled)
+        return config_fail(c, at, err, "expected journal.enabled beside it, since the lock keeps what is recorded");
+    return WM_OK;
+}
+
 static enum wm_status check_server(struct config *c, struct wm_err *err)
 {
     static const struct rule rules[] = {
         {"journal.max_bytes", check_journal_size}, {"keys.token", check_token}, {"keys.token_module", check_with_token},
         {"keys.token_pin_file", check_with_token}, {"throttle.source_burst", check_burst},
-        {"throttle.principal_burst", check_burst}, {NULL, NULL},
+        {"throttle.principal_burst", check_burst}, {"audit.locked", check_lock}, {NULL, NULL},
     };
     const struct setting_table *table = config_settings(NO_TRAIL);
     for (size_t i = 0; i < table->n; i++) {

@@ -188,25 +188,48 @@ static enum wm_status trail_logging(void *arg, struct wm_view trail, struct wm_t
     return wm_recorder_logging(arg, trail, out, out_seq, err);
 }
 
+/* A setting that decides what is recorded, or who may decide that. Nobody changes it by a call. */
+struct watched {
+    const char *member; /* of the event's details; also its document in the state */
+    const char *event_name;
+    bool first;         /* before it was ever changed */
+    bool now;
+};
+
 /*
- * The lock on the audit's own operations is a setting, so nobody changes it by a call. Whoever does by the file and a
- * restart is recorded before a call is served under it.
+ * Whoever changes such a setting, by the file and a restart, is recorded before a call is served under it; also when from
+ * then on nothing is recorded.
  */
-static enum wm_status record_audit_lock(struct daemon *d, struct wm_err *err)
+static enum wm_status record_watched(struct daemon *d, const struct watched *w, struct wm_err *err)
 {
-    static const char locked[] = "{\"locked\":true}", open[] = "{\"locked\":false}";
-    struct wm_change change = {WM_LIT("waymark.audit"), WM_LIT("lock"), wm_view_of(d->config->audit.locked ? locked : open)};
-    struct wm_view before = WM_LIT(open);
+    static const char *const truth[] = {"false", "true"};
+    struct wm_view was, kind = WM_LIT("waymark.audit");
+    char document[64], details[96];
+    int n = snprintf(document, sizeof document, "{\"%s\":%s}", w->member, truth[w->now]);
+    WM_ASSERT(n > 0 && (size_t)n < sizeof document);
     wm_state_lock(d->recorder->state);
-    (void)wm_state_get(d->recorder->state, change.kind, change.id, &before); /* else as before there was a lock */
-    bool was_locked = !wm_view_eq_str(before, open);
+    bool known = wm_state_get(d->recorder->state, kind, wm_view_of(w->member), &was);
+    bool changed = known ? !wm_view_eq_str(was, document) : w->now != w->first;
     wm_state_unlock(d->recorder->state);
-    if (was_locked == d->config->audit.locked)
+    if (!changed)
         return WM_OK;
-    wm_log(WM_EV_AUDIT_LOCK, "locked=%s", d->config->audit.locked ? "yes" : "no");
-    return wm_recorder_event_change(d->recorder, "AuditLockChanged",
-                                    was_locked ? WM_LIT("{\"locked\":false,\"before\":true}")
-                                               : WM_LIT("{\"locked\":true,\"before\":false}"), &change, err);
+    n = snprintf(details, sizeof details, "{\"%s\":%s,\"before\":%s}", w->member, truth[w->now], truth[!w->now]);
+    WM_ASSERT(n > 0 && (size_t)n < sizeof details);
+    const struct wm_change change = {kind, wm_view_of(w->member), wm_view_of(document)};
+    wm_log(WM_EV_AUDIT_CHANGED, "%s=%s", w->member, w->now ? "yes" : "no");
+    return wm_recorder_event_change(d->recorder, w->event_name, wm_view_of(details), &change, err);
+}
+
+static enum wm_status record_audit_settings(struct daemon *d, struct wm_err *err)
+{
+    const struct watched watched[] = {
+        {"locked", "AuditLockChanged", false, d->config->audit.locked},
+        {"recording", "RecordingChanged", true, d->config->journal.enabled},
+    };
+    enum wm_status status = WM_OK;
+    for (size_t i = 0; i < sizeof watched / sizeof watched[0] && status == WM_OK; i++)
+        status = record_watched(d, &watched[i], err);
+    return status;
 }
 
 /* That the keys could not be opened belongs into the trail; it is told once somebody has mended it. */
@@ -444,8 +467,8 @@ static enum wm_status daemon_start(struct daemon *d, struct wm_err *err)
 
     for (size_t i = 0; i < c->n_trails && status == WM_OK; i++)
         status = wm_trail_hold(d->recorder->journal, wm_view_of(c->trails[i].name), err);
-    if (status == WM_OK && c->journal.enabled)
-        status = record_audit_lock(d, err);
+    if (status == WM_OK)
+        status = record_audit_settings(d, err);
     if (status != WM_OK)
         return status;
     struct wm_err why = {0};

@@ -121,6 +121,8 @@ void wm_recorder_fold_end(struct wm_recorder *r);
  *   FollowerResumed   {follower, firstSequence}: from this entry on nothing is retired any more that it has not read. Not
  *                     recorded where a restart ended the pause before anything was retired: then nothing was lost. What a
  *                     trail has lost, in truth, it records itself (RecordsMissed)
+ *   AuditLockChanged  {locked, before}, RecordingChanged {recording, before}: at a start, that a setting is another than at
+ *                     the one before (audit.locked, journal.enabled); recorded also when nothing is from then on
  *   CallsUnrecorded   {firstTime, lastTime, refusedCalls, answeredReads, reason}: calls of that time which have no record
  *   RefusedCallsFolded  {sourceIPAddress, firstTime, lastTime, foldedCalls, recordedCalls, errorCodes, callers, operations}:
  *                     refused calls of one source, see wm_recorder_fold(); the three lists count the folded ones, each

@@ -233,5 +233,76 @@ def test_the_lock_is_for_everybody_and_its_change_is_recorded(start_server):
                                                            {"locked": False, "before": True}]
     assert changes[0]["waymarkSequence"] == 1, "before anything else"
     assert changes[1]["waymarkSequence"] < server.store.find(ids[0])["waymarkSequence"]
-    assert server.log().count("audit-lock        locked=yes") == 2
+    assert server.log().count("audit-changed     locked=yes") == 2
+    verify_all(server)
+
+
+def test_recording_is_not_turned_off_behind_the_lock(start_server):
+    """Whoever writes the settings can end the audit, but the trail says so, and when."""
+    server = start_server(audit={"locked": True})
+    server.stop()
+    server.settings["journal"] = {"enabled": False}
+    with pytest.raises(AssertionError):
+        server.start()
+    assert "audit.locked: expected journal.enabled beside it" in server.log()
+    server.settings["audit"] = {"locked": False}
+    server.start()
+    unrecorded = request_id(server.client().list_channels())
+    server.restart()
+    server.stop()
+    server.settings.update(audit={"locked": True}, journal={"enabled": True})
+    server.start()
+    last = request_id(server.client().list_channels())
+    server.store.wait_for_ids([last])
+    assert unrecorded not in event_ids(server.store)
+    events = server.store.service_events()
+    assert [(e["eventName"], e["serviceEventDetails"]) for e in events if e["eventName"].endswith("Changed")] == [
+        ("AuditLockChanged", {"locked": True, "before": False}), ("AuditLockChanged", {"locked": False, "before": True}),
+        ("RecordingChanged", {"recording": False, "before": True}), ("AuditLockChanged", {"locked": True, "before": False}),
+        ("RecordingChanged", {"recording": True, "before": False})]
+    verify_all(server)
+
+
+def test_a_session_stops_and_who_may_not_does_not(start_server):
+    """A stop by a session holds while the trail is out of the settings, and the two records beside the gap say who."""
+    trails = [{"name": "demo", "batch_age": "100ms", "digest_period": "2s"},
+              {"name": "other", "prefix": "other", "batch_age": "100ms", "digest_period": "2s"}]
+    server = start_server(trails=trails)
+    iam = server.client("iam")
+    role = iam.create_role(RoleName="auditor", AssumeRolePolicyDocument=json.dumps({"Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}]}))["Role"]
+    iam.create_user(UserName="eve")
+    iam.put_user_policy(UserName="eve", PolicyName="p", PolicyDocument=json.dumps({"Statement": [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": "*"}]}))
+    key = iam.create_access_key(UserName="eve")["AccessKey"]
+    eve = key["AccessKeyId"], key["SecretAccessKey"]
+    status, code, _, tried = refused(server.client("cloudtrail", eve).stop_logging, Name="demo")
+    assert (status, code) == (403, "AccessDeniedException")
+    assert server.client("cloudtrail").get_trail_status(Name="demo")["IsLogging"] is True
+    iam.put_role_policy(RoleName="auditor", PolicyName="p", PolicyDocument=json.dumps({"Statement": [
+        {"Effect": "Allow", "Action": "cloudtrail:St*Logging", "Resource": ARN}]}))
+    session = server.client("sts", eve).assume_role(RoleArn=role["Arn"], RoleSessionName="night")["Credentials"]
+    login = session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]
+    stop = request_id(server.client("cloudtrail", login).stop_logging(Name=ARN))
+    assert refused(server.client("cloudtrail", login).stop_logging, Name="other")[1] == "AccessDeniedException"
+    server.stop()
+    server.settings["trails"] = trails[1:]
+    server.start()
+    assert refused(server.client("cloudtrail").start_logging, Name="demo")[1] == "TrailNotFoundException"
+    server.restart()
+    server.stop()
+    server.settings["trails"] = trails
+    server.start()
+    assert server.client("cloudtrail").get_trail_status(Name="demo")["IsLogging"] is False
+    start = request_id(server.client("cloudtrail", login).start_logging(Name="demo"))
+    last = request_id(server.client().list_channels())
+    wait_for(lambda: last in ids_below(server, "AWSLogs") and last in ids_below(server, "other"), "both to have it")
+    below = [r for k, r in server.store.records() if k.startswith("AWSLogs")]
+    at = [r["requestID"] for r in below].index(stop)
+    assert below[at + 1]["requestID"] == start and below[at + 1]["waymarkSequence"] > below[at]["waymarkSequence"] + 2
+    for record in below[at:at + 2]:
+        assert record["userIdentity"]["arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/auditor/night"
+    assert next(r for r in below if r["requestID"] == tried)["errorCode"] == "AccessDeniedException"
+    numbers = [r["waymarkSequence"] for k, r in server.store.all_records() if k.startswith("other")]
+    assert sorted(numbers) == list(range(1, max(numbers) + 1)), "the other trail has it all"
     verify_all(server)

@@ -942,12 +942,18 @@ def numbers_in_the_middle_of_a_record(t):
     return [t.files[0][1]]
 
 
-@case(rc=0, digests=0)
-def numbers_that_were_left_out(t):
+def seal_around_a_gap(t, width=20):
+    """Two digests; the first number of what is missing between them."""
     t.number = 1
     t.seal()
-    t.number += 20
+    first, t.number = t.number, t.number + width
     t.seal()
+    return first
+
+
+@case(rc=0, digests=0)
+def numbers_that_were_left_out(t):
+    seal_around_a_gap(t)
     missed = [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
                "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": a,
                                        "lastSequence": b}} for a, b in ((12, 24), (5, 15))]
@@ -959,10 +965,7 @@ def numbers_that_were_left_out(t):
 
 @case(digests=0)
 def numbers_that_another_trail_left_out(t):
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     t.set_records(1, 1, lambda records: records[0].update(
         eventType="AwsServiceEvent", eventName="RecordsMissed", waymarkSequence=records[0].pop("waymarkSequence"),
         serviceEventDetails={"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/x", "firstSequence": 5, "lastSequence": 24}))
@@ -971,11 +974,22 @@ def numbers_that_another_trail_left_out(t):
 
 
 @case(digests=0)
+def numbers_that_nothing_says_were_left_out(t):
+    """What ought to say so is of other types than any daemon writes."""
+    seal_around_a_gap(t)
+    odd = [{"serviceEventDetails": details} for details in (None, "x", [], {"trailARN": 1}, {"trailARN": ":trail/" + TRAIL})]
+    odd += [{}] + [{"serviceEventDetails": {"trailARN": ":trail/" + TRAIL, "firstSequence": a, "lastSequence": b}}
+                   for a, b in ((24, 5), ("5", "24"), (True, 24), (5.0, 24), (0, 24), (5, 2 ** 53))]
+    t.set_records(1, 1, lambda records: records.extend([
+        {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed", **details,
+         "waymarkSequence": records[-1]["waymarkSequence"] + 1 + n} for n, details in enumerate(odd)]))
+    t.reseal(1)
+    return [t.files[1][0]]
+
+
+@case(digests=0)
 def numbers_that_were_not_all_left_out(t):
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     missed = {"eventType": "AwsServiceEvent", "eventName": "RecordsMissed",
               "serviceEventDetails": {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": 5,
                                       "lastSequence": 23}}
@@ -984,20 +998,41 @@ def numbers_that_were_not_all_left_out(t):
     return [t.files[1][0]]
 
 
+@case(rc=0, digests=0)
+def numbers_that_were_left_out_in_many_pieces(t):
+    """One for each file that was planned (17 at most), and told of more than once."""
+    first = seal_around_a_gap(t, 40)
+
+    def tell(records):
+        at = records.pop()["waymarkSequence"]
+        records += [{"eventType": "AwsServiceEvent", "eventName": "RecordsMissed", "serviceEventDetails": {
+            "trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + TRAIL, "firstSequence": first + 2 * n,
+            "lastSequence": first + 2 * n + 1}, "waymarkSequence": at + n} for n in range(20)]
+    t.set_records(1, 1, tell)
+    t.reseal(1)
+    return []
+
+
+@case(digests=0)
+def numbers_of_more_gaps_than_are_told(t):
+    seal_around_a_gap(t)
+    t.set_records(1, 0, lambda records: records.extend([{"waymarkSequence": 40 + 2 * n} for n in range(20)]))
+    t.set_records(1, 1, lambda records: [records.clear(), records.append({"waymarkSequence": 79})])
+    t.reseal(1)
+    return [t.files[1][0]] * 16
+
+
 def switched(name, trail=TRAIL, **more):
     """What makes a record that of the call; its number stays the last member."""
     def change(record):
         record.update(eventSource="cloudtrail.amazonaws.com", eventName=name, eventType="AwsApiCall",
-                      requestParameters={"name": trail}, **more, waymarkSequence=record.pop("waymarkSequence"))
+                      requestParameters={"name": trail}, **more, waymarkSequence=record.pop("waymarkSequence", None))
     return change
 
 
 def stopped_between_digests(t, stop, start, missed=None):
     """A gap between two digests, with these two records beside it."""
-    t.number = 1
-    t.seal()
-    t.number += 20
-    t.seal()
+    seal_around_a_gap(t)
     t.set_records(0, -1, lambda records: stop(records[-1]))
     t.set_records(1, 0, lambda records: start(records[0]))
     if missed:
@@ -1382,15 +1417,37 @@ def check_random_numbers(folder, tools, key, keys_file):
     dice = random.Random(seed)
     bucket = Bucket(os.path.join(folder, "bucket"))
     for n in range(24):
-        trail = Trail(bucket, key, "gz", trail="trail%02d" % n, numbered=True)
+        name = "trail%02d" % n
+        trail = Trail(bucket, key, "gz", trail=name, numbered=True)
         trail.number = dice.choice((1, 1000))
         for _ in range(3):
+            trail.number += dice.choice((0, 5))
             trail.seal(n_files=dice.randrange(4))
+
+        def switch(record, what):
+            named = dice.choice((name,) * 6 + ("arn:aws:cloudtrail:us-east-1:1:trail/" + name, "x" + name, 7))
+            switched(what, named, **dice.choice(({},) * 6 + ({"errorCode": "x"},)))(record)
+
+        def miss(record):
+            first = trail.number - dice.randrange(1, 30)
+            details = {"trailARN": "arn:aws:cloudtrail:us-east-1:1:trail/" + name, "firstSequence": first,
+                       "lastSequence": first + dice.randrange(9)}
+            for side in ("stoppedBefore", "stoppedBehind"):
+                details.update({side: dice.choice((True, 1))} if dice.randrange(2) else {})
+            record.update(eventType="AwsServiceEvent", eventName="RecordsMissed", serviceEventDetails=details,
+                          waymarkSequence=record.pop("waymarkSequence", None))
+
+        for d in (1, 2):
+            if trail.files[d - 1] and trail.files[d] and dice.randrange(2):  # perhaps a stop that explains the gap
+                trail.set_records(d - 1, -1, lambda records: switch(records[-1], "StopLogging"))
+                trail.set_records(d, 0, lambda records: switch(records[0], "StartLogging"))
         for d, files in enumerate(trail.files):
             for i in range(len(files)):
-                for _ in range(dice.choice((0, 0, 1, 2))):
+                for _ in range(dice.choice((0, 0, 0, 1, 2))):
                     trail.set_records(d, i, lambda records: dice.choice((
-                        lambda: records.reverse(), lambda: records.pop(), lambda: records.append(dict(records[0])),
+                        lambda: switch(records[0], "StartLogging"), lambda: switch(records[-1], "StopLogging"),
+                        lambda: miss(records[0]), lambda: records.reverse(),
+                        lambda: records.pop(), lambda: records.append(dict(records[0])),
                         lambda: records[0].update(waymarkSequence=dice.randrange(1, 30)),
                         lambda: records[-1].update(waymarkSequence=dice.choice((None, 0, 1.5, 1e3, "1", True, -1, 2 ** 53))),
                         lambda: records[0].update(later=1),

@@ -81,6 +81,7 @@ struct rig {
     uint64_t appended;
     uint64_t last_seq;
     uint64_t gone_first, gone_last; /* records that left the journal undelivered; eventID is the sequence number */
+    bool passed_over[MAX_RECORDS + 1]; /* more of them, each for itself */
     enum flaky_mode start_mode;
     const char *bucket;
     size_t uploads;

@@ -231,6 +231,8 @@ static const struct bad bad[] = {
                 "to 1d, found \"1500ms\""},
     {"bool", .file = "journal:\n  enabled: yes\n",
      .message = "FILE:2: journal.enabled: expected true or false, found \"yes\""},
+    {"locked_without_recording", .file = "journal:\n  enabled: false\naudit:\n  locked: true\n",
+     .message = "FILE:4: audit.locked: expected journal.enabled beside it, since the lock keeps what is recorded"},
     {"proxy", .file = "http:\n  trusted_proxies: [10.0.0.1, 10.0.0.0/33]\n",
      .message = "FILE:2: http.trusted_proxies: expected an address or block, such as 10.0.0.5, 10.0.0.0/8 or fd00::/8, "
                 "found \"10.0.0.0/33\""},
@@ -512,7 +514,7 @@ static void config_reads_every_kind_of_value(void **state)
                                     "  trusted_proxies: [10.0.0.0/8, 192.168.1.1, \"fd00::/8\"]\n"
                                     "  cors_origins: [\"https://a.example:8443\", \"http://[::1]:3000\"]\n"
                                     "throttle: {source_rate: 5, source_burst: 6, principal_rate: 1000000, fold_refused: 10s}\n"
-                                    "journal: {enabled: false, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
+                                    "journal: {enabled: true, max_bytes: 0, pause_followers: [s3-trail], reads_when_full: answer}\n"
                                     "audit: {locked: true}\n"
                                     "trails:\n"
                                     "  - name: s3-trail\n"
@@ -563,7 +565,7 @@ static void config_reads_every_kind_of_value(void **state)
     assert_int_equal(c->throttle.source_burst, 6);
     assert_int_equal(c->throttle.principal_rate, 1000000);
     assert_int_equal(c->throttle.fold_refused_ms, 10000);
-    assert_false(c->journal.enabled);
+    assert_true(c->journal.enabled);
     assert_int_equal(c->journal.max_bytes, 0);
     assert_int_equal(c->journal.n_pause_followers, 1);
     assert_string_equal(c->journal.pause_followers[0], "s3-trail");

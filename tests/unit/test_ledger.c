@@ -269,14 +269,24 @@ static void ledger_counts_what_was_missed(void **state)
     assert_int_equal(wm_ledger_missed(l, 70, NULL, true, NULL), WM_OK); /* another range */
     assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
     assert_int_equal(r.last_seq, 59);
-    assert_int_equal(wm_ledger_told(l, 59, NULL), WM_OK);
+    assert_int_equal(wm_ledger_told(l, 59, 75, NULL), WM_OK);
     l = reopen(l, *state);
     assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
     assert_int_equal(r.first_seq, 62);
     assert_int_equal(r.last_seq, 70);
-    assert_int_equal(wm_ledger_told(l, 70, NULL), WM_OK);
+    assert_int_equal(wm_ledger_told(l, 70, 80, NULL), WM_OK);
     assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_E_NOT_FOUND);
     assert_books(l, 2, 0, 28);
+    struct wm_ledger_file_plan next = file_plan(l, 5, 1040); /* 71 to 75: the first is told in there */
+    assert_int_equal(wm_ledger_plan_file(l, &next, NULL), WM_OK);
+    assert_int_equal(wm_ledger_delivered(l, WM_LIT("evidence"), 1050, NULL), WM_OK);
+    assert_int_equal(wm_ledger_missed(l, 81, NULL, true, NULL), WM_OK); /* and what tells the second is missed itself */
+    l = reopen(l, *state);
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_OK);
+    assert_int_equal(r.first_seq, 62);
+    assert_int_equal(r.last_seq, 70);
+    assert_int_equal(wm_ledger_told(l, 81, 90, NULL), WM_OK);
+    assert_int_equal(wm_ledger_untold(l, &r, NULL), WM_E_NOT_FOUND);
     wm_ledger_close(l);
 }
 
@@ -424,7 +434,7 @@ static void ledger_refuses_what_is_not_its_own(void **state)
     /* a newer version, another program's file, no SQLite file, a folder */
     sqlite3 *db;
     assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 4", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 5", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(wm_ledger_open(scratch_path(s, "ledger"), &who, 0, 0, &other, &err), WM_E_UNSUPPORTED);
     assert_int_equal(sqlite3_open(scratch_path(s, "foreign"), &db), SQLITE_OK);
@@ -479,8 +489,8 @@ static void ledger_keeps_whether_the_trail_is_logging(void **state)
     wm_ledger_close(l);
 }
 
-/* A ledger of the version before: its trail was never stopped. */
-static void ledger_of_version_2_goes_on(void **state)
+/* A ledger of version 2: its trail was never stopped. On the way it is one of version 3. */
+static void ledger_of_an_older_version_goes_on(void **state)
 {
     struct scratch *s = *state;
     sqlite3 *db;
@@ -496,7 +506,8 @@ static void ledger_of_version_2_goes_on(void **state)
     assert_int_equal(sqlite3_open(scratch_path(s, "ledger"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "ALTER TABLE head DROP COLUMN logging; ALTER TABLE file_plan DROP COLUMN logging;"
                                       "ALTER TABLE untold DROP COLUMN stopped_before;"
-                                      "ALTER TABLE untold DROP COLUMN stopped_behind; PRAGMA user_version = 2;",
+                                      "ALTER TABLE untold DROP COLUMN stopped_behind;"
+                                      "ALTER TABLE untold DROP COLUMN told_seq; PRAGMA user_version = 2;",
                                   NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     for (int i = 0; i < 2; i++) { /* once */
@@ -604,7 +615,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ledger_needs_memory_for_a_digest, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_refuses_what_is_not_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_keeps_whether_the_trail_is_logging, setup, teardown),
-        cmocka_unit_test_setup_teardown(ledger_of_version_2_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(ledger_of_an_older_version_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_belongs_to_one_process, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_step_fails_whole_when_the_disk_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(ledger_survives_a_kill, setup, teardown),

@@ -94,6 +94,43 @@ static void trail_counts_and_tells_what_it_missed(void **state)
     assert_int_equal(atomic_load(&r->events), 1);
 }
 
+/* The record of what was missed is in the journal, and leaves it undelivered too: then it is owed again. */
+static void trail_tells_again_what_was_told_in_vain(void **state)
+{
+    struct rig *r = *state;
+    char owed[128];
+    rig_start(r);
+    rig_append(r, 25);
+    rig_wait_delivered(r);
+    rig_stop(r, 10000);
+    rig_reopen_journal(r);
+    r->gone_first = 26;
+    uint64_t gone = rig_move_on(r, 1000);
+    r->start_mode = FLAKY_REFUSE;
+    rig_start(r);
+    assert_told(r, 26, gone);
+    rig_stop(r, 0);
+    rig_reopen_journal(r);
+    r->gone_last = rig_move_on(r, 1000);
+    assert_true(r->gone_last > gone + 500);
+    r->start_mode = FLAKY_PASS;
+    rig_start(r);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    (void)snprintf(owed, sizeof owed, "\"firstSequence\":26,\"lastSequence\":%llu,", (unsigned long long)r->gone_last);
+    for (int i = 0; i < 1000 && !strstr(r->event, owed); i++)
+        nap();
+    if (!strstr(r->event, owed))
+        fail_msg("%s", r->event);
+    assert_books(r, r->gone_last - 25);
+    assert_all_there(r);
+    int events = atomic_load(&r->events);
+    rig_stop(r, 10000);
+    rig_start(r); /* and now it is there */
+    rig_append(r, 1);
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(atomic_load(&r->events), events);
+}
+
 /* The journal gives up its guarantee while the trail runs: first what was read is delivered, then comes the gap. */
 static void trail_goes_on_behind_a_gap_while_it_runs(void **state)
 {
@@ -294,6 +331,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(trail_counts_and_tells_what_it_missed),
+        TEST(trail_tells_again_what_was_told_in_vain),
         TEST(trail_goes_on_behind_a_gap_while_it_runs),
         TEST(trail_settles_a_plan_whose_entries_are_gone),
         TEST(trail_asks_the_bucket_before_it_gives_a_plan_up),

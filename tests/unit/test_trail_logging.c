@@ -239,6 +239,56 @@ static void logging_leaves_no_hole_in_the_chain(void **state)
     assert_int_equal(inventory.listed, inventory.files);
     assert_int_equal(digest_at(2).n_files, 0);
     inventory_done(&inventory);
+    (void)rig_verify(r, "audit");
+}
+
+/* Hundreds of switches, some with nothing between, into a store that fails, through many ends of the process. */
+static void logging_is_switched_hundreds_of_times(void **state)
+{
+    struct rig *r = *state;
+    bool stopped = false;
+    uint64_t passed = 0;
+    r->o.retry_min_ms = 1;
+    r->o.retry_max_ms = 4;
+    for (int round = 0; round < 30; round++) {
+        uint8_t random[32];
+        wm_random(random, sizeof random);
+        r->uploads = 1 + random[0] % 4;
+        r->o.batch_records = 3 + random[1] % 20;
+        r->start_mode = random[2] % 4 ? FLAKY_RANDOM : FLAKY_REFUSE;
+        if (random[3] % 2)
+            rig_start(r); /* otherwise it meets them all at once, at the next start */
+        for (size_t i = 4; i < sizeof random; i++) {
+            if (random[i] % 2) {
+                rig_switch(r, "studio", !stopped);
+                stopped = !stopped;
+            } else {
+                rig_append(r, random[i] % 8);
+                for (uint64_t id = r->appended - random[i] % 8 + 1; stopped && id <= r->appended; id++) {
+                    r->passed_over[id] = true;
+                    passed++;
+                }
+            }
+        }
+        if (r->trail)
+            rig_stop(r, random[2] % 3 ? 0 : 20);
+    }
+    if (stopped)
+        rig_switch(r, "studio", false);
+    r->o.batch_records = 22; /* as many as a file of any round may have */
+    r->start_mode = FLAKY_PASS;
+    rig_start(r);
+    struct wm_wall_ns sealed = rig_board(r).latest_digest;
+    WAIT(r, b.cursor_seq == r->last_seq);
+    assert_int_equal(rig_board(r).filtered_records, passed);
+    assert_int_equal(rig_board(r).missed_records, 0);
+    pass_time(r, 3602);
+    WAIT(r, b.latest_digest.ns > sealed.ns);
+    pass_time(r, 3602);
+    sealed = rig_board(r).latest_digest;
+    WAIT(r, b.latest_digest.ns > sealed.ns);
+    assert_all_there(r);
+    (void)rig_verify(r, "audit");
 }
 
 static void logging_document_that_is_none_is_damage(void **state)
@@ -277,6 +327,7 @@ int main(void)
         TEST(logging_settles_a_plan_behind_a_start),
         TEST(logging_of_a_new_ledger_is_what_the_state_says),
         TEST(logging_leaves_no_hole_in_the_chain),
+        TEST(logging_is_switched_hundreds_of_times),
         TEST(logging_document_that_is_none_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

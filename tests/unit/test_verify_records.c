@@ -108,6 +108,26 @@ static void records_reads_what_was_left_out(void **state)
     }
 }
 
+/* A record that is so short that the next one's name stands in the same 64 bytes as its end. */
+static void records_reads_all_that_were_left_out(void **state)
+{
+    (void)state;
+    struct wm_buf b;
+    wm_buf_init(&b, 1u << 16);
+    wm_buf_add_str(&b, "{\"Records\":[");
+    for (int i = 0; i < 70; i++)
+        wm_buf_addf(&b, "%s{\"eventName\":\"RecordsMissed\",\"eventType\":\"AwsServiceEvent\",\"serviceEventDetails\":{"
+                    "\"trailARN\":\"arn:aws:cloudtrail:r:1:trail/demo\",\"firstSequence\":%d,\"lastSequence\":%d}}",
+                    i ? "," : "", 1 + i, 1 + i);
+    wm_buf_add_str(&b, "]}");
+    struct verify_numbers n = scan(wm_buf_view(&b));
+    assert_int_equal(n.records, 70);
+    assert_int_equal(n.n_missed, 64);
+    for (unsigned i = 0; i < 64; i++)
+        assert_int_equal(n.missed[i].range.first, i + 1);
+    wm_buf_done(&b);
+}
+
 static void records_sees_what_switches_the_trail(void **state)
 {
     (void)state;
@@ -224,6 +244,7 @@ int main(void)
         cmocka_unit_test(records_counts_objects_in_the_list),
         cmocka_unit_test(records_keeps_sixteen_gaps),
         cmocka_unit_test(records_reads_what_was_left_out),
+        cmocka_unit_test(records_reads_all_that_were_left_out),
         cmocka_unit_test(records_sees_what_switches_the_trail),
         cmocka_unit_test(records_agrees_with_a_reader_of_json),
     };

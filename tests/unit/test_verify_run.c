@@ -384,6 +384,32 @@ static void run_remembers_that_a_trail_was_stopped(void **state)
     chain_free(c);
 }
 
+/* A run for a part of the time begins behind the stop, and so meets its start without a gap before it. */
+static void run_remembers_no_start_without_its_stop(void **state)
+{
+    (void)state;
+    struct chain *c = chain_new(&wm_codec_zstd);
+    struct wm_err err = {0};
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s", scratch_path(&c->scratch, "resume"));
+    c->scripts = (const char *const[]){"1", "2=stop", "9=start", "10", "11", "12", ""};
+    seal(c, NULL);
+    struct wm_wall_ns from = at(c->end_s);
+    seal(c, NULL);
+    seal(c, NULL);
+    const struct wm_verify_options later = {.resume = path, .from = &from};
+    assert_int_equal(verify_by(c, &wm_io_posix, &later, &err), WM_OK);
+    assert_findings(c, 0);
+    assert_int_equal(c->result.digests, 2);
+    for (int run = 0; run < 2; run++) {
+        verify_counted(c, path);
+        assert_int_equal(c->result.findings, 0);
+        assert_int_equal(c->n_said, 1);
+        assert_string_equal(c->said[0].kind, "explained");
+    }
+    chain_free(c);
+}
+
 static void run_reads_no_file_twice_that_was_good(void **state)
 {
     (void)state;
@@ -652,6 +678,7 @@ int main(void)
         cmocka_unit_test(run_keeps_entries_that_are_not_its_own),
         cmocka_unit_test(run_refuses_what_is_no_checkpoint),
         cmocka_unit_test(run_remembers_that_a_trail_was_stopped),
+        cmocka_unit_test(run_remembers_no_start_without_its_stop),
         cmocka_unit_test(run_reads_no_file_twice_that_was_good),
         cmocka_unit_test(run_passes_over_a_torn_line),
         cmocka_unit_test(run_goes_on_after_an_interruption),

@@ -189,6 +189,8 @@ static void sequence_notes_gaps_while_the_trail_was_stopped(void **state)
         {"1 2", "9=start 10=3..5<", "11", "12", ""},
         {"1 2=stop", "9=start", "10=4..5<", "11", ""},  /* and behind it, it was logging */
         {"1 2", "9", "10=3..4>", "11=7..8", ""},
+        {"1 2=stop", "9", "10=4..8<", "11=4..7", ""},   /* whichever is told first: the shorter one says it was logging */
+        {"1 2=stop", "9", "10=4..7", "11=4..8<", ""},
     };
     for (size_t i = 0; i < sizeof unexplained / sizeof unexplained[0]; i++) {
         struct chain *c = two(unexplained[i]);
