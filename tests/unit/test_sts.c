@@ -89,6 +89,23 @@ static void where_the_account_is_named_his_own_policies_must_allow(void **state)
     assert_int_equal(sts(g, ASSUME), 403);
 }
 
+/* One statement lets the account in, another one names him under a condition: only together with that it spares him a
+ * permission of his own. */
+static void a_name_counts_with_its_conditions_only(void **state)
+{
+    struct caller_rig *g = *state;
+    struct caller who = make_user(g);
+    iam_ok(g->f, "CreateRole&RoleName=R&AssumeRolePolicyDocument={\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\","
+                 "\"Principal\":{\"AWS\":\"" ACCOUNT_ROOT "\"},\"Action\":\"sts:AssumeRole\"},{\"Effect\":\"Allow\",\"Principal\":"
+                 "{\"AWS\":\"" USER "\"},\"Action\":\"sts:AssumeRole\",\"Condition\":{\"StringEquals\":"
+                 "{\"sts:ExternalId\":\"e-1\"}}}]}");
+    call_as(g, &who);
+    assert_int_equal(sts(g, ASSUME), 403);
+    assert_denied(g);
+    assert_int_equal(sts(g, ASSUME "&ExternalId=e-2"), 403);
+    sts_ok(g, ASSUME "&ExternalId=e-1");
+}
+
 static void a_role_that_is_not_there_is_refused_in_the_same_words(void **state)
 {
     struct caller_rig *g = *state;
@@ -364,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_is_named_may),
         TEST(where_the_account_is_named_his_own_policies_must_allow),
+        TEST(a_name_counts_with_its_conditions_only),
         TEST(a_role_that_is_not_there_is_refused_in_the_same_words),
         TEST(who_was_trusted_is_not_his_namesake),
         TEST(conditions_of_the_trust_hold),
