@@ -89,12 +89,17 @@ static enum wm_status keep_key(struct reader *r, struct wm_view name)
     return WM_OK;
 }
 
-static enum wm_status keep_variables(struct reader *r, const struct wm_policy_pattern *pattern)
+/* What the whole policy has of: keys that variables name, and what is slow to compare. */
+static enum wm_status keep_pattern(struct reader *r, struct wm_view element, const struct wm_policy_pattern *pattern)
 {
     enum wm_status status = WM_OK;
     for (size_t i = 0; i < pattern->n_pieces && status == WM_OK; i++)
         if (pattern->pieces[i].kind == WM_PIECE_VARIABLE)
             status = keep_key(r, pattern->pieces[i].text);
+    r->policy->n_between += pattern->n_between;
+    if (status == WM_OK && r->policy->n_between > WM_MAX_POLICY_BETWEEN)
+        return refuse(r, "%.*s: a policy may have at most %u \"?\" between two \"*\"", WM_ARG(element),
+                      WM_MAX_POLICY_BETWEEN);
     return status;
 }
 
@@ -158,7 +163,7 @@ static enum wm_status read_patterns(struct reader *r, const struct wm_json *elem
             status = resource ? check_resource(r, element->key, v->text, &out->all[i])
                               : check_action(r, element->key, v->text);
         if (status == WM_OK)
-            status = keep_variables(r, &out->all[i]);
+            status = keep_pattern(r, element->key, &out->all[i]);
     }
     return status;
 }
@@ -234,7 +239,7 @@ static enum wm_status read_condition_value(struct reader *r, const struct wm_pol
                       why.message);
     if (status != WM_OK)
         return no_memory(r);
-    return wm_policy_operator_has_patterns(c) ? keep_variables(r, &out->pattern) : WM_OK;
+    return wm_policy_operator_has_patterns(c) ? keep_pattern(r, c->key, &out->pattern) : WM_OK;
 }
 
 static enum wm_status read_condition(struct reader *r, struct wm_view op, const struct wm_json *key,

@@ -32,6 +32,8 @@ struct wm_policy_pattern {
     const struct wm_policy_piece *pieces;
     size_t n_pieces;
     size_t n_variables; /* at most WM_MAX_POLICY_VARIABLES */
+    size_t last_star;   /* which piece that is; 0 where there is none */
+    size_t n_between;   /* "?" between the first one and it */
 };
 
 enum { /* how a pattern is read, and how it is compared */
@@ -133,6 +135,7 @@ struct wm_policy {
     size_t n_statements;
     struct wm_view *keys;
     size_t n_keys;
+    size_t n_between; /* of all its patterns */
 };
 
 /** Fill in where the statements stand. @param member  position of "Statement" among the members of the document */

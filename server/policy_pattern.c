@@ -7,7 +7,8 @@
  * may become invalid). A key that may have several values is never put in, as the Guide says.
  *
  * Comparing is the usual walk with one star to go back to: whatever a star took, the next star's choice does not depend
- * on it. "?" is one character of UTF-8, not one byte.
+ * on it. It goes by whole texts, and what stands behind a star is searched, not tried at each place: policies are asked
+ * under the state's lock, and character by character a text of many a's takes 30 ms with one that was written for it. "?" is one character of UTF-8, not one byte.
  */
 #include "server/policy_int.h"
 
@@ -130,7 +131,15 @@ enum wm_status wm_policy_pattern_compile(struct wm_arena *a, struct wm_view text
         return wm_fail(err, WM_E_NOMEM, "no memory left for the policy");
     enum wm_status status = reader_run(&r, text, how);
     if (status == WM_OK)
-        *out = (struct wm_policy_pattern){r.pieces, r.n_pieces, r.n_variables};
+        *out = (struct wm_policy_pattern){.pieces = r.pieces, .n_pieces = r.n_pieces, .n_variables = r.n_variables};
+    for (size_t i = 0, ones = 0, stars = 0; status == WM_OK && i < r.n_pieces; i++) {
+        ones += stars && r.pieces[i].kind == WM_PIECE_ONE;
+        if (r.pieces[i].kind == WM_PIECE_ANY) {
+            stars++;
+            out->last_star = i;
+            out->n_between = ones;
+        }
+    }
     return status;
 }
 
@@ -144,7 +153,7 @@ struct walk {
 };
 
 struct cursor { /* in the pattern */
-    size_t piece, variable, at;
+    size_t piece, variable;
 };
 
 static bool variables_resolve(const struct wm_policy_pattern *p, const struct wm_policy_request *q,
@@ -166,7 +175,7 @@ static bool variables_resolve(const struct wm_policy_pattern *p, const struct wm
     return true;
 }
 
-/* The text that a cursor stands in; a wildcard has none. */
+/* The text of a piece that a cursor stands in; a wildcard has none. */
 static struct wm_view text_at(const struct walk *w, const struct cursor *c)
 {
     const struct wm_policy_piece *piece = &w->pattern->pieces[c->piece];
@@ -178,19 +187,6 @@ static void cursor_next_piece(const struct walk *w, struct cursor *c)
     if (w->pattern->pieces[c->piece].kind == WM_PIECE_VARIABLE)
         c->variable++;
     c->piece++;
-    c->at = 0;
-}
-
-/* Leave texts that are used up. The piece the cursor then stands in; NULL at the pattern's end. */
-static const struct wm_policy_piece *cursor_settle(const struct walk *w, struct cursor *c)
-{
-    while (c->piece < w->pattern->n_pieces) {
-        const struct wm_policy_piece *piece = &w->pattern->pieces[c->piece];
-        if (piece->kind == WM_PIECE_ANY || piece->kind == WM_PIECE_ONE || c->at < text_at(w, c).len)
-            return piece;
-        cursor_next_piece(w, c);
-    }
-    return NULL;
 }
 
 static size_t behind_character(struct wm_view v, size_t at)
@@ -201,50 +197,123 @@ static size_t behind_character(struct wm_view v, size_t at)
     return at;
 }
 
+static bool same(const struct walk *w, const char *ours, struct wm_view theirs)
+{
+    if (!(w->how & WM_PATTERN_IGNORE_CASE))
+        return memcmp(ours, theirs.ptr, theirs.len) == 0;
+    for (size_t i = 0; i < theirs.len; i++)
+        if (ours[i] != theirs.ptr[i] && fold(ours[i]) != fold(theirs.ptr[i]))
+            return false;
+    return true;
+}
+
+/* Where a text that is not empty stands first in the subject, from `from` on and ending by `end`; end + 1: nowhere. */
+static size_t find_text(const struct walk *w, struct wm_view text, size_t from, size_t end)
+{
+    if (!(w->how & WM_PATTERN_IGNORE_CASE)) {
+        const char *at = from < end ? memmem(w->subject.ptr + from, end - from, text.ptr, text.len) : NULL;
+        return at ? (size_t)(at - w->subject.ptr) : end + 1;
+    }
+    for (size_t at = from; at + text.len <= end; at++)
+        if (same(w, w->subject.ptr + at, text))
+            return at;
+    return end + 1;
+}
+
 #define ARN_COLONS 5u /* arn:partition:service:region:account:resource; further ones are the resource's */
+
+/* What of the subject a star may take that begins at `from`: a wildcard crosses none of the fixed colons. */
+static size_t star_end(const struct walk *w, size_t from, size_t fixed_colons)
+{
+    return fixed_colons ? from + wm_view_find(wm_view_sub(w->subject, from, w->subject.len), ':') : w->subject.len;
+}
+
+/* Where the pieces behind the last star must begin, for they end with the subject; beyond it: they are too long. */
+static size_t last_start(const struct walk *w, struct cursor c, size_t from)
+{
+    size_t at = w->subject.len, variable = w->pattern->n_variables;
+    for (size_t i = w->pattern->n_pieces; i > c.piece; i--) {
+        const struct wm_policy_piece *piece = &w->pattern->pieces[i - 1];
+        size_t len = piece->kind == WM_PIECE_VARIABLE ? w->values[--variable].len : piece->text.len;
+        if (piece->kind == WM_PIECE_ONE)
+            for (len = 1; len < at && ((unsigned char)w->subject.ptr[at - len] & 0xc0) == 0x80;)
+                len++;
+        if (len > at - from)
+            return w->subject.len + 1;
+        at -= len;
+    }
+    return at;
+}
+
+/* From where on the pieces behind a star can fit, at `from` or later; beyond the subject: nowhere. */
+static size_t star_next(const struct walk *w, const struct cursor *behind, size_t from, size_t fixed_colons)
+{
+    size_t len = w->subject.len;
+    if (from > len)
+        return from;
+    size_t end = star_end(w, from, fixed_colons);
+    if (behind->piece > w->pattern->last_star && !fixed_colons)
+        return last_start(w, *behind, from);
+    if (behind->piece == w->pattern->n_pieces)
+        return end == len ? len : len + 1;
+    struct wm_view text = text_at(w, behind);
+    if (text.len == 0) /* "?", or a variable's value */
+        return from;
+    size_t at = find_text(w, text, from, end + text.len < len ? end + text.len : len);
+    return at <= end ? at : len + 1;
+}
+
+/* Does the piece fit at *s? Then *s is behind what it took. */
+static bool piece_fits(const struct walk *w, const struct cursor *c, size_t *s, size_t *fixed_colons, bool *starred)
+{
+    struct wm_view left = wm_view_sub(w->subject, *s, w->subject.len);
+    if (w->pattern->pieces[c->piece].kind == WM_PIECE_ONE) {
+        if (left.len == 0 || (*fixed_colons && left.ptr[0] == ':'))
+            return false;
+        *s = behind_character(w->subject, *s);
+        return true;
+    }
+    struct wm_view text = text_at(w, c);
+    if (text.len > left.len || !same(w, left.ptr, text))
+        return false;
+    *s += text.len;
+    for (size_t i = 0; *fixed_colons && i < text.len; i++)
+        if (text.ptr[i] == ':') { /* each part stands for itself */
+            --*fixed_colons;
+            *starred = false;
+        }
+    return true;
+}
 
 static bool walk_matches(const struct walk *w)
 {
     struct cursor c = {0}, star = {0}; /* star: behind the last one */
-    size_t s = 0, star_s = 0;
-    unsigned fixed_colons = w->how & WM_PATTERN_ARN ? ARN_COLONS : 0; /* that no wildcard crosses, still to come */
+    size_t s = 0, star_s = 0, n = w->pattern->n_pieces;
+    size_t fixed_colons = w->how & WM_PATTERN_ARN ? ARN_COLONS : 0; /* that no wildcard crosses, still to come */
     bool starred = false;
     for (;;) {
-        const struct wm_policy_piece *piece = cursor_settle(w, &c);
-        if (piece && piece->kind == WM_PIECE_ANY) {
+        bool star_here = c.piece < n && w->pattern->pieces[c.piece].kind == WM_PIECE_ANY;
+        if (c.piece == n && s == w->subject.len)
+            return true;
+        if (!star_here && c.piece < n && piece_fits(w, &c, &s, &fixed_colons, &starred)) {
             cursor_next_piece(w, &c);
-            star = c;
-            star_s = s;
-            starred = true;
             continue;
         }
-        if (!piece && (s == w->subject.len || (starred && star.piece == c.piece && star.at == c.at && !fixed_colons)))
-            return true;
-        if (piece && s < w->subject.len) {
-            char ours = w->subject.ptr[s];
-            bool colon = fixed_colons && ours == ':';
-            if (piece->kind == WM_PIECE_ONE && !colon) {
-                s = behind_character(w->subject, s);
-                cursor_next_piece(w, &c);
-                continue;
-            }
-            char theirs = piece->kind == WM_PIECE_ONE ? '\0' : text_at(w, &c).ptr[c.at];
-            if (piece->kind != WM_PIECE_ONE &&
-                (ours == theirs || (w->how & WM_PATTERN_IGNORE_CASE && fold(ours) == fold(theirs)))) {
-                s++;
-                c.at++;
-                if (colon) { /* each part stands for itself */
-                    fixed_colons--;
-                    starred = false;
-                }
-                continue;
-            }
+        if (!star_here && !starred)
+            return false;
+        if (star_here) {
+            cursor_next_piece(w, &c);
+            star = c;
+            starred = true;
+            star_s = star_next(w, &star, s, fixed_colons);
+        } else { /* the last star takes more; what earlier ones took does not matter to it */
+            size_t end = star_end(w, star_s, fixed_colons);
+            star_s = star_s < end ? star_next(w, &star, behind_character(w->subject, star_s), fixed_colons)
+                                  : w->subject.len + 1;
         }
-        if (s == w->subject.len) /* what the star would take more is missing behind it */
+        if (star_s > w->subject.len)
             return false;
-        if (!starred || star_s >= w->subject.len || (fixed_colons && w->subject.ptr[star_s] == ':'))
-            return false;
-        s = star_s = behind_character(w->subject, star_s);
+        s = star_s;
         c = star;
     }
 }

@@ -60,6 +60,9 @@
 #define WM_MAX_POLICY_CHARACTERS 10240u
 /* In one text of a policy; AWS names no limit. They are looked up before the text is compared, into a fixed array. */
 #define WM_MAX_POLICY_VARIABLES 16u
+/* "?" between two "*" of one text, in a whole policy; AWS names no limit. It is what makes comparing slow, and real policies
+ * have none. */
+#define WM_MAX_POLICY_BETWEEN 64u
 
 /* IAM User Guide, "IAM and AWS STS quotas". */
 #define WM_MAX_USERS 5000u

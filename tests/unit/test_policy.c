@@ -11,6 +11,9 @@
 
 #include "waymark/banned.h"
 
+#define BETWEEN_16 "a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?a?"
+#define BETWEEN_64 BETWEEN_16 BETWEEN_16 BETWEEN_16 BETWEEN_16
+
 struct row {
     const char *text, *says; /* says: NULL when it is a good one */
 };
@@ -137,6 +140,9 @@ static void resources(void **state)
                   "${k:14}${k:15}${k:16}'"), NULL},
         {RESOURCE("'arn:aws:s3:::${k:1}${k:2}${k:3}${k:4}${k:5}${k:6}${k:7}${k:8}${k:9}${k:10}${k:11}${k:12}${k:13}"
                   "${k:14}${k:15}${k:16}${k:17}'"), "at most 16 variables"},
+        {RESOURCE("'arn:aws:s3:::?" "?*" BETWEEN_64 "*'"), NULL},
+        {RESOURCE("'arn:aws:s3:::*" BETWEEN_64 "?" "?'"), NULL}, /* the last star is in front of them */
+        {RESOURCE("['arn:aws:s3:::*" BETWEEN_64 "*','arn:aws:s3:::*?*']"), "at most 64 \"?\" between"},
         {ALLOW("'Action':'*','NotResource':'b'"), "NotResource \"b\" must be"},
         {"{'Statement':{'Effect':'Allow','Action':'*','Resource':'arn:aws:s3:::${aws:username'}}", NULL}, /* of 2008 */
     };
