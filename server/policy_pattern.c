@@ -8,7 +8,8 @@
  *
  * Comparing is the usual walk with one star to go back to: whatever a star took, the next star's choice does not depend
  * on it. It goes by whole texts, and what stands behind a star is searched, not tried at each place: policies are asked
- * under the state's lock, and character by character a text of many a's takes 30 ms with one that was written for it. "?" is one character of UTF-8, not one byte.
+ * under the state's lock, and character by character a text of many a's takes 30 ms with one that was written for it.
+ * "?" is one character of UTF-8, not one byte.
  */
 #include "server/policy_int.h"
 
