@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "waymark/bounds.h"
 #include "waymark/hash.h"
 
 #include "waymark/banned.h"
@@ -65,6 +66,21 @@ enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *ki
         return wm_arena_status(a);
     enum wm_status status = wm_json_parse(a, text, out, NULL);
     return status == WM_E_INVALID || status == WM_E_LIMIT ? WM_E_CORRUPT : status;
+}
+
+enum wm_status wm_iam_get_texts(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
+                                const char *const *members, size_t n, struct wm_view *out)
+{
+    struct wm_json *document = NULL;
+    struct wm_arena apart;
+    wm_arena_init(&apart, WM_MAX_ARENA_BYTES);
+    enum wm_status status = wm_iam_get(s, &apart, kind, id, &document);
+    for (size_t i = 0; i < n; i++) {
+        struct wm_view text = wm_json_get_text(document, members[i]);
+        out[i] = text.len ? wm_arena_copy(a, text) : WM_EMPTY;
+    }
+    wm_arena_done(&apart);
+    return status == WM_OK ? wm_arena_status(a) : status;
 }
 
 struct wm_view wm_iam_alias(struct wm_state *s, struct wm_arena *a)

@@ -35,14 +35,13 @@ static enum wm_status id_of(const struct names *n, struct wm_view arn, struct wm
         name = wm_view_split(&rest, '/');
     else if (wm_view_rfind(name, '/') < name.len)
         name = wm_view_sub(name, wm_view_rfind(name, '/') + 1, name.len);
-    struct wm_json *doc;
-    enum wm_status status = wm_iam_get(n->state, n->arena, user ? WM_IAM_USER : WM_IAM_ROLE, name, &doc);
-    if (status != WM_OK || !doc)
-        return status;
-    if (session ? rest.len > 0 && wm_view_eq(wm_json_get_text(doc, "RoleName"), name)
-                : wm_view_eq(wm_json_get_text(doc, "Arn"), arn))
-        *out = wm_json_get_text(doc, user ? "UserId" : "RoleId");
-    return WM_OK;
+    const char *const members[] = {session ? "RoleName" : "Arn", user ? "UserId" : "RoleId"};
+    struct wm_view is[2];
+    enum wm_status status =
+        wm_iam_get_texts(n->state, n->arena, user ? WM_IAM_USER : WM_IAM_ROLE, name, members, 2, is);
+    if (status == WM_OK && (session ? rest.len > 0 && wm_view_eq(is[0], name) : wm_view_eq(is[0], arn)))
+        *out = is[1];
+    return status;
 }
 
 /* "*", the account, or a user, role or session of it. Nobody of another account can call here, so none is taken. */

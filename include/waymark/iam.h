@@ -91,6 +91,16 @@ struct wm_view wm_iam_id(struct wm_arena *a, struct wm_view name);
 enum wm_status wm_iam_get(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
                           struct wm_json **out) WM_MUST_CHECK;
 
+/**
+ * The texts of a few members of a document. It is read apart, so that the arena takes no more than them: where many are
+ * looked at for one answer, their whole trees have no place in a call's memory.
+ * @param out  one for each member, in the arena; empty where there is no such member, or no such document
+ * @return as wm_iam_get()
+ * @locks state held
+ */
+enum wm_status wm_iam_get_texts(struct wm_state *s, struct wm_arena *a, const char *kind, struct wm_view id,
+                                const char *const *members, size_t n, struct wm_view *out) WM_MUST_CHECK;
+
 /** The account's alias, which is root's userName in records; empty: it has none. @locks state held */
 struct wm_view wm_iam_alias(struct wm_state *s, struct wm_arena *a);
 

@@ -92,13 +92,14 @@ static void show_permissions(struct wm_call *c, struct wm_json *shown, const cha
 /* A user's document has the ids of its groups. */
 static enum wm_status show_group_names(struct wm_call *c, struct wm_json *shown, const struct wm_json *user)
 {
+    static const char *const member[] = {"GroupName"};
     struct wm_json *names = wm_json_set_array(c->arena, shown, "GroupList");
     for (const struct wm_json *id = wm_json_get(user, "Groups")->first; id; id = id->next) {
-        struct wm_json *group;
-        enum wm_status status = wm_iam_get(c->state, c->arena, WM_IAM_GROUP, id->text, &group);
-        if (status != WM_OK || !group)
+        struct wm_view name;
+        enum wm_status status = wm_iam_get_texts(c->state, c->arena, WM_IAM_GROUP, id->text, member, 1, &name);
+        if (status != WM_OK || !name.len)
             return status != WM_OK ? status : WM_E_CORRUPT; /* both change in one entry of the journal */
-        iam_add(c->arena, names, wm_json_get_text(group, "GroupName"));
+        iam_add(c->arena, names, name);
     }
     return WM_OK;
 }

@@ -94,14 +94,18 @@ static inline void call_refuse(struct fixture *f, const struct wm_route *route, 
 
 static inline void call_run(struct fixture *f, struct wm_call *c)
 {
+    bool changes = false;
     wm_state_lock(f->state);
-    assert_int_equal(c->operation->run(c, &f->reply), WM_OK);
-    if (f->reply.n_changes) {
-        assert_false(c->operation->read_only);
-        assert_int_equal(wm_state_reserve(f->state, f->reply.changes, f->reply.n_changes, NULL), WM_OK);
-        wm_state_apply(f->state, f->reply.changes, f->reply.n_changes);
+    enum wm_status status = c->operation->run(c, &f->reply);
+    if (status == WM_OK && f->reply.n_changes) {
+        changes = true;
+        status = wm_state_reserve(f->state, f->reply.changes, f->reply.n_changes, NULL);
+        if (status == WM_OK)
+            wm_state_apply(f->state, f->reply.changes, f->reply.n_changes);
     }
-    wm_state_unlock(f->state);
+    wm_state_unlock(f->state); /* before anything is asserted: what fails closes the state, which takes the lock */
+    assert_int_equal(status, WM_OK);
+    assert_false(changes && c->operation->read_only);
 }
 
 static inline void call_decode_and_run(struct fixture *f, const struct wm_route *route,
