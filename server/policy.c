@@ -480,6 +480,11 @@ void wm_policy_free(struct wm_policy *p)
     free(p);
 }
 
+size_t wm_policy_bytes(const struct wm_policy *p)
+{
+    return sizeof *p + p->arena.used;
+}
+
 size_t wm_policy_n_statements(const struct wm_policy *p)
 {
     return p->n_statements;

@@ -11,8 +11,6 @@
 #define PRINCIPAL_MAGIC 0x57505249u /* "WPRI" */
 /* Documents of one entity, read to be taken apart: a user or group, or a managed policy with all its versions. */
 #define SCRATCH_BYTES (8u * 1024u * 1024u)
-/* What a compiled policy takes up, about, for each byte of its text. */
-#define COMPILED_FACTOR 4u
 
 /* One that is being loaded. A status that is not WM_OK stays, and all that follows does nothing. */
 struct loader {
@@ -22,7 +20,7 @@ struct loader {
     struct wm_arena other;     /* of one group or managed policy */
     struct wm_principal_policy *policies;
     size_t n_policies, room;
-    size_t text_bytes;
+    size_t policy_bytes;
     enum wm_status status;
 };
 
@@ -89,7 +87,8 @@ static struct wm_policy *compile(struct loader *l, struct wm_view text, struct w
     }
     if (status != WM_OK)
         fail(l, WM_E_NOMEM);
-    l->text_bytes += text.len;
+    else
+        l->policy_bytes += wm_policy_bytes(policy);
     return policy;
 }
 
@@ -322,7 +321,7 @@ static enum wm_status end(struct loader *l, struct wm_held_principal **out)
     struct wm_held_principal *p = l->p;
     p->face.policies = l->policies;
     p->face.n_policies = l->n_policies;
-    p->bytes = sizeof *p + p->memory.used + COMPILED_FACTOR * l->text_bytes;
+    p->bytes = sizeof *p + p->memory.used + l->policy_bytes;
     fail(l, wm_arena_status(&p->memory));
     wm_arena_done(&l->scratch);
     wm_arena_done(&l->other);

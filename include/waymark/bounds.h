@@ -81,8 +81,8 @@
 /* A session token comes back in a header of every call, and must leave room for the others in the connection's header
  * memory (http.connection_memory_bytes, 8 KiB where nothing is set). 4 KiB is also what AWS advises callers to plan for. */
 #define WM_MAX_SESSION_TOKEN_BYTES 4096u
-/* Callers whose permissions are kept compiled, by what they take up: some thousand ordinary ones, a hundred of those who have
- * as much as IAM's quotas give. */
+/* Callers whose permissions are kept compiled, by what they take up: a thousand with three policies each, a dozen of those
+ * who have as much as IAM's quotas give. */
 #define WM_MAX_PRINCIPALS_BYTES (64u * 1024u * 1024u)
 /* Texts of one: names, ARNs, tags, its token, and the list of its policies. */
 #define WM_MAX_PRINCIPAL_BYTES (1024u * 1024u)

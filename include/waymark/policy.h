@@ -44,6 +44,8 @@ enum wm_policy_kind {
 enum wm_status wm_policy_compile(struct wm_view text, enum wm_policy_kind kind, struct wm_policy **out,
                                  struct wm_err *err) WM_MUST_CHECK;
 void wm_policy_free(struct wm_policy *p); /* NULL allowed */
+/** The memory that it takes up. */
+size_t wm_policy_bytes(const struct wm_policy *p);
 
 /**
  * Characters of a policy as IAM's quotas count them: without the blanks between JSON's tokens (IAM and AWS STS quotas:

@@ -526,6 +526,25 @@ static void the_cache_keeps_those_used_last(void **state)
         wm_principal_release(&p[i]->face);
 }
 
+/* By the system's count: small policies take up far more than their texts. */
+static void the_cache_counts_what_policies_take_up(void **state)
+{
+    struct caller_rig *g = *state;
+    iam_ok(g->f, "CreateUser&UserName=u");
+    struct caller who = caller_of_user(g->f, "u");
+    for (unsigned i = 0; i < 20; i++)
+        iam_ok(g->f, "PutUserPolicy&UserName=u&PolicyName=p%u&PolicyDocument={\"Statement\":{\"Effect\":\"Allow\","
+                     "\"Action\":\"a:B\",\"Resource\":\"*\"}}", i);
+    struct wm_held_principal *p = load(g, &who);
+    size_t takes = 0;
+    assert_int_equal(p->face.n_policies, 20);
+    for (size_t i = 0; i < p->face.n_policies; i++)
+        takes += wm_policy_bytes(p->face.policies[i].policy);
+    assert_true(takes >= 20 * 16384u); /* a piece of the arena each */
+    assert_true(p->bytes > takes);
+    wm_principal_release(&p->face);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, caller_rig_set_up, caller_rig_tear_down)
@@ -543,6 +562,7 @@ int main(void)
         TEST(who_was_identified_is_looked_at_once_more),
         TEST(a_use_is_noted_once_a_minute),
         TEST(the_cache_keeps_those_used_last),
+        TEST(the_cache_counts_what_policies_take_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
