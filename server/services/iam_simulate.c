@@ -11,8 +11,8 @@
 
 #include "waymark/banned.h"
 
-/* Of policies, for one page. */
-#define MOST_EVALUATIONS 10000u
+/* For one page: memory of policies that is gone through, once for each 64 bytes of the texts they are compared with. */
+#define MOST_WORK (32u * 1024u * 1024u)
 
 /* ---- inputs ---- */
 
@@ -233,10 +233,22 @@ static enum wm_status simulate_one(struct wm_call *c, const struct iam_simulatio
     return status == WM_OK ? wm_arena_status(c->arena) : status;
 }
 
-/* A page ends before it takes more than half of the call's memory, or holds up other calls: some 10 ms. */
-static bool is_enough(const struct wm_call *c, const struct iam_simulation *s, const struct wm_page *page)
+/* What asking all policies about this resource costs, by their size and that of what they may look at. */
+static uint64_t work_of(const struct iam_simulation *s, struct wm_view resource)
 {
-    return page->list->count * (s->principal.n_policies + 1) > MOST_EVALUATIONS || c->arena->used > c->arena->max / 2;
+    uint64_t policies = s->principal.boundary ? wm_policy_bytes(s->principal.boundary) : 0, texts = resource.len;
+    for (size_t i = 0; i < s->principal.n_policies; i++)
+        policies += wm_policy_bytes(s->principal.policies[i].policy);
+    for (size_t i = 0; i < s->context.n_given; i++)
+        for (size_t k = 0; k < s->context.given[i].n_values; k++)
+            texts += s->context.given[i].values[k].len;
+    return policies * (1 + texts / 64);
+}
+
+/* A page ends before it takes more than half of the call's memory, or holds up other calls: some 10 ms. */
+static bool is_enough(const struct wm_call *c, uint64_t work)
+{
+    return work > MOST_WORK || c->arena->used > c->arena->max / 2;
 }
 
 /* Every action on every resource, in that order; a position is the number of the pair. */
@@ -245,7 +257,7 @@ static enum wm_status simulate_page(struct wm_call *c, const struct iam_simulati
     static const struct wm_json everything = {.type = WM_JSON_STRING, .text = {"*", 1}};
     const struct wm_json *actions = wm_json_get(c->params, "ActionNames");
     const struct wm_json *resources = wm_json_get(c->params, "ResourceArns");
-    uint64_t skip = 0, n = 0;
+    uint64_t skip = 0, n = 0, work = 0;
     if (page->after.len && wm_view_to_u64(page->after, UINT64_MAX, &skip) != WM_OK)
         return WM_E_CORRUPT; /* a token is this operation's own */
     for (const struct wm_json *a = actions->first; a; a = a->next) {
@@ -254,7 +266,8 @@ static enum wm_status simulate_page(struct wm_call *c, const struct iam_simulati
             struct wm_json *result = NULL;
             if (n++ < skip)
                 continue;
-            bool full = page->list->count && is_enough(c, s, page);
+            work += work_of(s, r->text);
+            bool full = page->list->count && is_enough(c, work);
             enum wm_status status = full ? WM_OK : simulate_one(c, s, a->text, r->text, &result);
             page->more = full;
             if (status != WM_OK || full || !wm_page_takes(page, result))

@@ -336,6 +336,35 @@ static void memory_that_ends_is_said(void **state)
     assert_survives_small_arena(f, cases, sizeof cases / sizeof cases[0], 32768);
 }
 
+/* Policies and texts that take long to compare end a page early, and none of it is lost. */
+static void long_questions_come_in_pages(void **state)
+{
+    struct fixture *f = *state;
+    static char form[40000];
+    size_t n = 0, results = 0, pages = 0;
+    char marker[700] = "";
+    n += (size_t)snprintf(form + n, sizeof form - n, "PolicyInputList.member.1={\"Statement\":{\"Effect\":\"Allow\",\"Action\":"
+                          "\"*\",\"Resource\":[");
+    for (unsigned i = 0; i < 300; i++)
+        n += (size_t)snprintf(form + n, sizeof form - n, "%s\"arn:aws:s3:::*ab*\"", i ? "," : "");
+    n += (size_t)snprintf(form + n, sizeof form - n, "]}}&ResourceArns.member.1=arn:aws:s3:::");
+    memset(form + n, 'a', 2000);
+    n += 2000;
+    for (unsigned i = 1; i <= 300; i++)
+        n += (size_t)snprintf(form + n, sizeof form - n, "&ActionNames.member.%u=a:B", i);
+    do {
+        iam_ok(f, "SimulateCustomPolicy&MaxItems=1000&%s%s", form, marker);
+        size_t page = wm_json_get(f->answer, "EvaluationResults")->count;
+        assert_true(page > 0 && page < 60);
+        results += page;
+        marker[0] = '\0';
+        if (wm_json_get(f->answer, "IsTruncated")->boolean)
+            (void)snprintf(marker, sizeof marker, "&Marker=%s", iam_copy(f->answer, "Marker"));
+        assert_true(++pages < 100);
+    } while (marker[0]);
+    assert_int_equal(results, 300);
+}
+
 #define SIMULATE(test) cmocka_unit_test_setup_teardown(test, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -348,6 +377,7 @@ int main(void)
         SIMULATE(the_audit_lock_decides),
         SIMULATE(a_caller_may_be_somebody_else),
         SIMULATE(results_come_in_pages),
+        SIMULATE(long_questions_come_in_pages),
         SIMULATE(what_is_wrong_is_refused),
         SIMULATE(memory_that_ends_is_said),
     };
